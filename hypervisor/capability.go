@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package hypervisor
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/containerd/errdefs"
+)
+
+// DiskPlugger is a VM that takes disks while it runs.
+type DiskPlugger interface {
+	// PlugDisk returns when the VMM has the disk; the guest notices it later.
+	PlugDisk(ctx context.Context, d Disk) (PCIPath, error)
+	// UnplugDisk returns when the guest has let go of the disk. An unknown id
+	// is errdefs.ErrNotFound.
+	UnplugDisk(ctx context.Context, id string) error
+}
+
+// NICPlugger is a VM that takes network devices while it runs.
+type NICPlugger interface {
+	// PlugNIC returns when the VMM has the device; the guest notices it later.
+	PlugNIC(ctx context.Context, n NIC) (PCIPath, error)
+	// UnplugNIC returns when the guest has let go of the device. An unknown id
+	// is errdefs.ErrNotFound.
+	UnplugNIC(ctx context.Context, id string) error
+}
+
+// Pauser is a VM whose vCPUs can be stopped and continued.
+type Pauser interface {
+	Pause(ctx context.Context) error
+	Resume(ctx context.Context) error
+}
+
+// AsDiskPlugger returns vm's disk hot-plug, or an [Unsupported] error.
+func AsDiskPlugger(vm VM) (DiskPlugger, error) {
+	return as[DiskPlugger](vm, "plugging a disk into a running VM")
+}
+
+// AsNICPlugger returns vm's network hot-plug, or an [Unsupported] error.
+func AsNICPlugger(vm VM) (NICPlugger, error) {
+	return as[NICPlugger](vm, "plugging a network device into a running VM")
+}
+
+// AsPauser returns vm's pause and resume, or an [Unsupported] error.
+func AsPauser(vm VM) (Pauser, error) {
+	return as[Pauser](vm, "pausing a VM")
+}
+
+func as[T any](vm VM, feature string) (T, error) {
+	if t, ok := vm.(T); ok {
+		return t, nil
+	}
+	var none T
+	return none, Unsupported{VMM: vm.Describe().VMM, Feature: feature}
+}
+
+// Unsupported says that a VMM lacks a feature. It is errdefs.ErrNotImplemented.
+type Unsupported struct {
+	// VMM is the driver's name, Feature what was asked of it, as a noun phrase.
+	VMM, Feature string
+}
+
+// Error names the VMM and the feature.
+func (e Unsupported) Error() string {
+	return fmt.Sprintf("%s does not support %s", e.VMM, e.Feature)
+}
+
+// Unwrap makes errors.Is(err, errdefs.ErrNotImplemented) true.
+func (e Unsupported) Unwrap() error { return errdefs.ErrNotImplemented }
