@@ -66,6 +66,10 @@ type Config struct {
 	Dir string
 	// Binary is the path of the VMM.
 	Binary string
+	// NetNS is the path of the network namespace that the VMM's process runs
+	// in; empty means the caller's. Engines look for a pod's interfaces in the
+	// namespace of the process that stands for the pod, which is the VMM.
+	NetNS string
 	// Machine is the VMM's machine type; empty means the driver's choice.
 	Machine string
 	// CPUFeatures is appended to the CPU model, for instance "pmu=off".
