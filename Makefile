@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# `make help` lists the targets. Everything is built below out/; what takes long
+# (guest kernel, containerd) is kept in $(KATAPOD_CACHE) under a hash of its
+# inputs, so that a fresh clone reuses it.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+export KATAPOD_CACHE ?= $(HOME)/.cache/katapod
+export GOFLAGS ?= -buildvcs=false
+
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+LDFLAGS := -s -w -X github.com/katapod/katapod/cmd/internal/version.Version=$(VERSION)
+GO_BUILD := CGO_ENABLED=0 go build -trimpath -ldflags "$(LDFLAGS)"
+GO_SOURCES := $(shell find agent cmd hypervisor network protocols sandbox shim -name '*.go' -not -name '*_test.go') go.mod go.sum
+BINARIES := out/bin/containerd-shim-kata-v2 out/bin/kata-agent out/bin/kata-ctl
+GUEST := out/guest/vmlinux out/guest/katapod.img
+
+##@ Try it
+
+.PHONY: demo
+demo: build guest node ## Run a pod in a VM under a private containerd, show it, and clean up
+	go run ./integration/demo
+
+.PHONY: bench
+bench: build guest node ## Measure start, exec and memory beside runc; writes out/bench.json
+	go run ./integration/bench
+
+##@ Build
+
+.PHONY: build
+build: $(BINARIES) ## Build the three binaries into out/bin
+
+out/bin/%: $(GO_SOURCES)
+	@mkdir -p $(@D)
+	$(GO_BUILD) -o $@ ./cmd/$*
+
+.PHONY: guest
+guest: $(GUEST) ## Build the guest kernel and root image into out/guest
+
+out/guest/vmlinux: $(wildcard guest-image/kernel/*) guest-image/build-kernel | packages
+	guest-image/build-kernel
+
+out/guest/katapod.img: out/bin/kata-agent guest-image/build-image | packages
+	guest-image/build-image out/bin/kata-agent
+
+.PHONY: node
+node: packages ## Build containerd, CNI plugins, crictl and runc for the private node
+	go run ./integration/node/build
+
+.PHONY: protos
+protos: ## Regenerate the Go code of the agent protocol
+	protocols/generate
+
+.PHONY: packages
+packages: ## Install the Debian packages that building and testing need, if any is missing
+	@integration/node/packages
+
+##@ Check
+
+.PHONY: test
+test: lint test-unit test-node ## Run every test: unit, network namespace, VM and containerd
+	@echo "make test: all tests passed"
+
+.PHONY: test-unit
+test-unit: build guest ## Run the tests that need no containerd
+	go test -count=1 $$(go list ./... | grep -v /integration)
+
+.PHONY: test-node
+test-node: build guest node ## Run the tests on a real containerd with real VMs
+	go test -count=1 -timeout 30m ./integration/...
+
+.PHONY: lint
+lint: packages ## Run gofmt, go vet and staticcheck, and compare generated code with its source
+	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); \
+	  if [ -n "$$unformatted" ]; then echo "gofmt would change: $$unformatted" >&2; exit 1; fi
+	go vet ./...
+	go tool staticcheck ./...
+	protocols/generate --check
+
+##@ Housekeeping
+
+.PHONY: clean
+clean: ## Remove out/; the cache in $(KATAPOD_CACHE) stays
+	rm -rf out
+
+.PHONY: help
+help: ## List the targets
+	@awk 'BEGIN { FS = ":.*## " } \
+	  /^##@ / { printf "\n%s\n", substr($$0, 5) } \
+	  /^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
