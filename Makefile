@@ -12,7 +12,7 @@ export KATAPOD_CACHE ?= $(HOME)/.cache/katapod
 export GOFLAGS ?= -buildvcs=false
 
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
-LDFLAGS := -s -w -X github.com/katapod/katapod/cmd/internal/version.Version=$(VERSION)
+LDFLAGS := -s -w -X main.version=$(VERSION)
 GO_BUILD := CGO_ENABLED=0 go build -trimpath -ldflags "$(LDFLAGS)"
 GO_SOURCES := $(shell find agent cmd hypervisor network protocols sandbox shim -name '*.go' -not -name '*_test.go') go.mod go.sum
 BINARIES := out/bin/containerd-shim-kata-v2 out/bin/kata-agent out/bin/kata-ctl
