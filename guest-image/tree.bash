@@ -8,7 +8,7 @@ tree_libraries=usr/lib/x86_64-linux-gnu
 tree_key() {
 	(
 		cd "$here"
-		cat packages.lock files.list links.list build-image tree.bash
+		cat packages.lock files.list links.list tree.bash
 		find skeleton -type f | sort | xargs sha256sum
 	) | sha256sum | cut -c1-16
 }
