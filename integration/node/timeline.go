@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package node
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+)
+
+// Step is a part of a sandbox's start-up as the shim recorded it.
+type Step struct {
+	Name       string  `json:"name"`
+	StartMS    float64 `json:"start_ms"` // since the start of the sandbox
+	DurationMS float64 `json:"duration_ms"`
+}
+
+// Timeline reads the start-up steps that the shim of the sandbox recorded.
+func (l Layout) Timeline(sandbox string) ([]Step, error) {
+	text, err := os.ReadFile(filepath.Join(l.StateDir(), sandbox, "timeline.json"))
+	if err != nil {
+		return nil, fmt.Errorf("read the start-up timeline of sandbox %s: %w", sandbox, err)
+	}
+	var recorded struct{ Steps []Step }
+	if err := json.Unmarshal(text, &recorded); err != nil {
+		return nil, fmt.Errorf("read the start-up timeline of sandbox %s: %w", sandbox, err)
+	}
+	return recorded.Steps, nil
+}
