@@ -20,10 +20,12 @@ write_initrd() {
 # add_modules copies the modules of initrd/modules.list with all they depend on,
 # uncompressed, and writes the order in which to load them.
 add_modules() {
-	local root=$1 folder=${2%/} target=$1/usr/lib/modules/katapod file name order=0
+	local root=$1 folder target=$1/usr/lib/modules/katapod base version file name order=0
 	debian_need_tools modprobe:kmod
-	[[ -f $folder/modules.dep ]] || die "$folder is not a kernel's module folder: it has no modules.dep (run depmod)"
-	[[ $folder == */lib/modules/* ]] || die "--modules needs a path that ends in lib/modules/<version>, not $folder"
+	folder=$(realpath "$2")
+	[[ $folder == */lib/modules/* ]] || die "--modules needs a path that ends in lib/modules/<version>, not $2"
+	base=${folder%%/lib/modules/*} version=$(basename "$folder")
+	[[ -f $folder/modules.dep ]] || die "$folder has no modules.dep; make it with: depmod -b ${base:-/} $version"
 	mkdir -p "$target"
 	while read -r file; do
 		name=$(basename "$file")
@@ -37,7 +39,7 @@ add_modules() {
 		esac
 		echo "$name" >>"$target/order"
 		order=$((order + 1))
-	done < <(module_files "${folder%%/lib/modules/*}" "$(basename "$folder")")
+	done < <(module_files "$base" "$version")
 	((order)) || die "$folder has none of the modules of guest-image/initrd/modules.list"
 	say "$order modules from $folder"
 }
