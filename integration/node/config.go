@@ -21,6 +21,12 @@ var (
 	cniTemplate string
 )
 
+// crictlTemplate saves every call of crictl its endpoints.
+const crictlTemplate = `runtime-endpoint: unix://{{.Socket}}
+image-endpoint: unix://{{.Socket}}
+timeout: 60
+`
+
 // PauseImage is the image containerd uses for the pods' pause container; package images makes it.
 const PauseImage = "katapod.test/pause:1"
 
@@ -59,7 +65,7 @@ func writeConfig(ctx context.Context, l Layout) error {
 	}
 	files := map[string]string{
 		"etc/containerd.toml":      containerdTemplate,
-		"etc/crictl.yaml":          "{}\n", // crictl insists on a file
+		"etc/crictl.yaml":          crictlTemplate,
 		"etc/kata.toml":            kataTemplate,
 		"etc/cni/10-pods.conflist": cniTemplate,
 	}

@@ -53,25 +53,7 @@ type Mount struct {
 
 // Crictl runs crictl inside the node and returns what it printed.
 func (n *Node) Crictl(ctx context.Context, args ...string) (string, error) {
-	return n.Runner().Run(ctx, "crictl", n.crictlArgs(args)...)
-}
-
-// TryCrictl is Crictl for calls whose exit code is looked at.
-func (n *Node) TryCrictl(ctx context.Context, args ...string) (Result, error) {
-	return n.Runner().Try(ctx, "crictl", n.crictlArgs(args)...)
-}
-
-// crictlArgs leaves the configuration out, which else would be searched in /etc.
-func (n *Node) crictlArgs(args []string) []string {
-	endpoint := "unix://" + n.Socket()
-	return append([]string{
-		"--config", n.path("etc/crictl.yaml"), "--runtime-endpoint", endpoint, "--image-endpoint", endpoint, "--timeout", "60s",
-	}, args...)
-}
-
-// CrictlArgs are the words of a crictl command, for Runner.Command and for RunPTY.
-func (n *Node) CrictlArgs(args ...string) []string {
-	return append([]string{"crictl"}, n.crictlArgs(args)...)
+	return n.Runner().Run(ctx, "crictl", args...)
 }
 
 // RunPod creates and starts the pod and returns its id.

@@ -9,28 +9,15 @@ import (
 	"time"
 )
 
-// CtrArgs are the words of a ctr command in the node's own containerd namespace, which bears the node's name.
-func (n *Node) CtrArgs(args ...string) []string {
-	return append([]string{"ctr", "--address", n.Socket(), "--namespace", n.Name()}, args...)
-}
-
-// Ctr runs ctr inside the node and returns what it printed.
+// Ctr runs ctr inside the node, in the containerd namespace that bears the node's name, and returns what it printed.
 func (n *Node) Ctr(ctx context.Context, args ...string) (string, error) {
-	words := n.CtrArgs(args...)
-	return n.Runner().Run(ctx, words[0], words[1:]...)
-}
-
-// TryCtr is Ctr for calls whose exit code is looked at.
-func (n *Node) TryCtr(ctx context.Context, args ...string) (Result, error) {
-	words := n.CtrArgs(args...)
-	return n.Runner().Try(ctx, words[0], words[1:]...)
+	return n.Runner().Run(ctx, "ctr", args...)
 }
 
 // ImportImages loads an archive of OCI images for CRI and for ctr.
 func (n *Node) ImportImages(ctx context.Context, archive string) error {
 	for _, namespace := range []string{"k8s.io", n.Name()} {
-		args := []string{"--address", n.Socket(), "--namespace", namespace, "images", "import", "--no-unpack", archive}
-		if _, err := n.Runner().Run(ctx, "ctr", args...); err != nil {
+		if _, err := n.Ctr(ctx, "--namespace", namespace, "images", "import", "--no-unpack", archive); err != nil {
 			return err
 		}
 	}
@@ -52,7 +39,7 @@ func (n *Node) RemoveAll(ctx context.Context) error {
 	errs = append(errs, err)
 	for _, id := range strings.Fields(containers) {
 		// A container without a task is fine here.
-		if res, err := n.TryCtr(ctx, "tasks", "rm", "--force", id); err != nil {
+		if res, err := n.Runner().Try(ctx, "ctr", "tasks", "rm", "--force", id); err != nil {
 			errs = append(errs, err)
 		} else if res.Code != 0 && !strings.Contains(res.Stderr, "not found") {
 			errs = append(errs, errors.New(strings.TrimSpace(res.Stderr)))

@@ -129,9 +129,12 @@ func (n *Node) RestartContainerd(ctx context.Context) error {
 	return err
 }
 
-// Runner starts commands inside the node: in its network and mount namespace, with its environment.
+// Runner starts commands inside the node: in its network and mount namespace, with its environment. ctr and crictl
+// find its containerd without being told.
 func (n *Node) Runner() Runner {
-	return Runner{Prefix: n.keeper.prefix(), Dir: "/", Env: n.environment()}
+	env := append(n.environment(),
+		"CONTAINERD_ADDRESS="+n.Socket(), "CONTAINERD_NAMESPACE="+n.Name(), "CRI_CONFIG_FILE="+n.path("etc/crictl.yaml"))
+	return Runner{Prefix: n.keeper.prefix(), Dir: "/", Env: env}
 }
 
 // lockRoot keeps two nodes of one name from running at once. It holds an abstract unix socket, which ends with the
