@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"strings"
 
@@ -18,7 +19,8 @@ type Pod struct {
 	Handler     string // CRI runtime handler; empty is containerd's default, runc
 	Annotations map[string]string
 	Ports       []Port
-	HostNetwork bool
+	HostNetwork bool // in the node's network namespace
+	SharePID    bool // one PID namespace for all containers
 	Hostname    string
 	CPUQuota    int64 // microseconds of each period of 100000
 	Memory      int64 // bytes
@@ -139,10 +141,7 @@ func (n *Node) writePod(p Pod) (string, error) {
 	if p.Name == "" {
 		return "", fmt.Errorf("a pod needs a name: %w", errdefs.ErrInvalidArgument)
 	}
-	namespaces := map[string]int{}
-	if p.HostNetwork {
-		namespaces["network"] = 2 // NODE
-	}
+	namespaces := p.namespaces()
 	linux := map[string]any{
 		"cgroup_parent":    "/" + n.Name(),
 		"security_context": map[string]any{"namespace_options": namespaces},
@@ -154,6 +153,7 @@ func (n *Node) writePod(p Pod) (string, error) {
 	}
 	return n.writeJSON(p.Name+".pod.json", map[string]any{
 		"metadata":      map[string]any{"name": p.Name, "namespace": "default", "uid": p.Name, "attempt": 1},
+		"labels":        p.labels(),
 		"hostname":      p.Hostname,
 		"log_directory": n.PodLogs() + "/" + p.Name,
 		"annotations":   p.Annotations,
@@ -162,13 +162,43 @@ func (n *Node) writePod(p Pod) (string, error) {
 	})
 }
 
+// namespaces are CRI's NamespaceOption, in the numbers of its NamespaceMode: 0 of the pod, 1 of the container, 2 of
+// the node. kubelet's default for PID is the container.
+func (p Pod) namespaces() map[string]int {
+	namespaces := map[string]int{"pid": 1}
+	if p.SharePID {
+		namespaces["pid"] = 0
+	}
+	if p.HostNetwork {
+		namespaces["network"] = 2
+	}
+	return namespaces
+}
+
+// labels are those by which crictl shows a container's pod.
+func (p Pod) labels() map[string]string {
+	return map[string]string{"io.kubernetes.pod.name": p.Name, "io.kubernetes.pod.namespace": "default"}
+}
+
 func (n *Node) writeContainer(p Pod, c Container) (string, error) {
+	linux := maps.Clone(c.Linux)
+	if linux == nil {
+		linux = map[string]any{}
+	}
+	security, _ := linux["security_context"].(map[string]any) // nil when the test gives none
+	security = maps.Clone(security)
+	if security == nil {
+		security = map[string]any{}
+	}
+	security["namespace_options"] = p.namespaces()
+	linux["security_context"] = security
 	var envs []map[string]string
 	for k, v := range c.Env {
 		envs = append(envs, map[string]string{"key": k, "value": v})
 	}
 	return n.writeJSON(p.Name+"."+c.Name+".json", map[string]any{
 		"metadata":    map[string]any{"name": c.Name},
+		"labels":      p.labels(),
 		"image":       map[string]any{"image": c.Image},
 		"command":     c.Args,
 		"envs":        envs,
@@ -178,7 +208,7 @@ func (n *Node) writeContainer(p Pod, c Container) (string, error) {
 		"tty":         c.TTY,
 		"stdin":       c.Stdin,
 		"log_path":    c.Name + ".log",
-		"linux":       c.Linux,
+		"linux":       linux,
 	})
 }
 

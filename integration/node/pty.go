@@ -101,27 +101,41 @@ func (t *Terminal) Resize(columns, rows uint16) error {
 	return nil
 }
 
-// Expect waits until the text has been printed.
-func (t *Terminal) Expect(ctx context.Context, text string) error {
-	return t.until(ctx, func(printed string) bool { return strings.Contains(printed, text) }, fmt.Sprintf("%q", text))
+// Dialogue types and expects in turn: the words are what is typed, what is to be printed then, and so on. An empty
+// word types or expects nothing. What a terminal echoes counts as printed, so expect what is not typed.
+func (t *Terminal) Dialogue(ctx context.Context, words ...string) error {
+	for i, word := range words {
+		var err error
+		if i%2 == 0 {
+			err = t.Type(word)
+		} else {
+			err = t.Expect(ctx, word)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-func (t *Terminal) until(ctx context.Context, done func(string) bool, what string) error {
+// Expect waits until the text has been printed.
+func (t *Terminal) Expect(ctx context.Context, text string) error {
 	for {
 		t.mu.Lock()
 		changed := t.changed
 		t.mu.Unlock()
-		if done(t.Text()) {
+		if strings.Contains(t.Text(), text) {
 			return nil
 		}
 		select {
 		case <-t.exited:
-			if done(t.Text()) {
+			if strings.Contains(t.Text(), text) {
 				return nil
 			}
-			return fmt.Errorf("the command on the terminal ended with code %d before it printed %s; it printed %q", t.code, what, t.Text())
+			return fmt.Errorf("the command on the terminal ended with code %d before it printed %q; it printed %q",
+				t.code, text, t.Text())
 		case <-ctx.Done():
-			return fmt.Errorf("the command on the terminal did not print %s (%w); it printed %q", what, ctx.Err(), t.Text())
+			return fmt.Errorf("the command on the terminal did not print %q (%w); it printed %q", text, ctx.Err(), t.Text())
 		case <-changed:
 		}
 	}
