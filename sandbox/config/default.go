@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package config
+
+// Default is the configuration of an empty file.
+func Default() Config {
+	return Config{
+		Hypervisor: defaultHypervisor(),
+		Agent:      Agent{DialTimeout: 45},
+		Runtime: Runtime{
+			InternetworkingModel:      NetworkTCFilter,
+			SandboxCgroupOnly:         true,
+			StaticSandboxResourceMgmt: true,
+			CreateContainerTimeout:    60,
+			DisableGuestEmptyDir:      true,
+			EmptyDirMode:              EmptyDirSharedFS,
+			StateDir:                  "/run/vc",
+		},
+	}
+}
+
+// defaultHotplugSlots is the number of root ports when pcie_root_port is 0.
+const defaultHotplugSlots = 16
+
+func defaultHypervisor() Hypervisor {
+	const qemu, virtiofsd = "/usr/bin/qemu-system-x86_64", "/usr/libexec/virtiofsd"
+	return Hypervisor{
+		Name:                     "qemu",
+		Path:                     qemu,
+		ValidPaths:               []string{qemu},
+		Kernel:                   "/usr/share/kata-containers/vmlinux",
+		Image:                    "/usr/share/kata-containers/kata-containers.img",
+		RootfsType:               "erofs",
+		MachineType:              "q35",
+		CPUFeatures:              "pmu=off",
+		DefaultVCPUs:             1,
+		DefaultMemory:            2048,
+		MemorySlots:              10,
+		ReclaimGuestFreedMemory:  true,
+		SharedFS:                 SharedFSVirtioFS,
+		VirtioFSDaemon:           virtiofsd,
+		ValidVirtioFSDaemonPaths: []string{virtiofsd},
+		VirtioFSCache:            "auto",
+		VirtioFSQueueSize:        1024,
+		EntropySource:            "/dev/urandom",
+		ValidEntropySources:      []string{"/dev/urandom", "/dev/random", ""},
+		DisableImageNVDIMM:       true,
+	}
+}

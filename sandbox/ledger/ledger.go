@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package ledger
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"sync"
+
+	"github.com/containerd/errdefs"
+	"golang.org/x/sys/unix"
+)
+
+// Ledger is an open, locked ledger. Its methods are safe for concurrent use.
+type Ledger struct {
+	mu   sync.Mutex
+	file *os.File
+	held []Resource
+	size int
+}
+
+// Open opens or creates the ledger at path and locks it. A ledger that another
+// process or Ledger holds is errdefs.ErrFailedPrecondition; one that is not
+// valid is errdefs.ErrInvalidArgument. The directory must exist.
+func Open(path string) (*Ledger, error) {
+	return open(path, os.O_CREATE)
+}
+
+func open(path string, create int) (*Ledger, error) {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_APPEND|unix.O_NOFOLLOW|create, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("opening the ledger: %w", err)
+	}
+	l := &Ledger{file: f}
+	if err := l.load(); err != nil {
+		return nil, errors.Join(fmt.Errorf("ledger %s: %w", path, err), f.Close())
+	}
+	return l, nil
+}
+
+// load locks the file, reads it and cuts a torn last line off.
+func (l *Ledger) load() error {
+	if err := unix.Flock(int(l.file.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		if errors.Is(err, unix.EWOULDBLOCK) {
+			return fmt.Errorf("a living process holds it: %w", errdefs.ErrFailedPrecondition)
+		}
+		return fmt.Errorf("locking it: %w", err)
+	}
+	data, err := io.ReadAll(io.LimitReader(l.file, maxSize+1))
+	if err != nil {
+		return fmt.Errorf("reading it: %w", err)
+	}
+	held, whole, err := parse(data)
+	if err != nil {
+		return err
+	}
+	if whole < len(data) {
+		if err := l.file.Truncate(int64(whole)); err != nil {
+			return fmt.Errorf("cutting off its torn last line: %w", err)
+		}
+	}
+	l.held, l.size = held, whole
+	return nil
+}
+
+// Acquire records that r is about to be made. A resource that is held already
+// is errdefs.ErrAlreadyExists.
+func (l *Ledger) Acquire(r Resource) error {
+	return l.append(line{Op: opAcquire, Kind: r.Kind, Args: slices.Clone(r.Args)})
+}
+
+// Release strikes r out. A resource that is not held is errdefs.ErrNotFound.
+func (l *Ledger) Release(r Resource) error {
+	return l.append(line{Op: opRelease, Kind: r.Kind, Args: slices.Clone(r.Args)})
+}
+
+// append writes a line, after checking that it would be believed when read.
+func (l *Ledger) append(n line) error {
+	if err := n.resource().validate(); err != nil {
+		return fmt.Errorf("ledger: %w", err)
+	}
+	data, err := n.encode()
+	if err != nil {
+		return err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	held, err := apply(slices.Clone(l.held), n)
+	if err != nil {
+		return fmt.Errorf("ledger: %w", err)
+	}
+	if l.size+len(data) > maxSize {
+		return fmt.Errorf("ledger is full: %d bytes: %w", l.size, errdefs.ErrResourceExhausted)
+	}
+	if _, err := l.file.Write(data); err != nil {
+		// Half a line would spoil the next one.
+		return errors.Join(fmt.Errorf("writing the ledger: %w", err), l.file.Truncate(int64(l.size)))
+	}
+	l.held, l.size = held, l.size+len(data)
+	return nil
+}
+
+// Held returns what is held, newest first.
+func (l *Ledger) Held() []Resource {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	held := slices.Clone(l.held)
+	slices.Reverse(held)
+	return held
+}
+
+// Close unlocks and closes the ledger; the file stays.
+func (l *Ledger) Close() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err := l.file.Close(); err != nil {
+		return fmt.Errorf("closing the ledger: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package spec
+
+import (
+	"fmt"
+
+	"github.com/containerd/errdefs"
+	"github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/katapod/katapod/protocols/agentpb"
+)
+
+// refusal is a field that cannot be honoured and whether the spec sets it.
+type refusal struct {
+	field string
+	set   bool
+	// why says why, and what to do.
+	why string
+}
+
+// first returns the first refusal that applies, as an error.
+func first(refusals []refusal) error {
+	for _, r := range refusals {
+		if r.set {
+			return fmt.Errorf("%s cannot be honoured: %s: %w", r.field, r.why, errdefs.ErrNotImplemented)
+		}
+	}
+	return nil
+}
+
+// refuse looks at sections of other systems and at Linux features that need the
+// host's kernel or have no place in the agent's protocol.
+func refuse(in *specs.Spec, _ *agentpb.Spec, _ Env) error {
+	const otherSystem = "it is for another operating system; remove the section"
+	if err := first([]refusal{
+		{"solaris", in.Solaris != nil, otherSystem},
+		{"windows", in.Windows != nil, otherSystem},
+		{"zos", in.ZOS != nil, otherSystem},
+		{"freebsd", in.FreeBSD != nil, otherSystem},
+		{"vm", in.VM != nil, "the VM is described by this runtime's configuration and annotations; remove the section"},
+		{"domainname", in.Domainname != "", noWire},
+	}); err != nil {
+		return err
+	}
+	return refuseLinux(in.Linux)
+}
+
+const noWire = "the agent's protocol has no such field; remove it"
+
+func refuseLinux(l *specs.Linux) error {
+	return first([]refusal{
+		{"linux.netDevices", len(l.NetDevices) > 0, "devices of the host's network cannot be moved into a container of a VM; use CNI"},
+		{"linux.intelRdt", l.IntelRdt != nil, "cache and bandwidth allocation belong to the host; remove it"},
+		{"linux.memoryPolicy", l.MemoryPolicy != nil, noWire},
+		{"linux.personality", l.Personality != nil && l.Personality.Domain != specs.PerLinux, noWire},
+		{"linux.personality.flags", l.Personality != nil && len(l.Personality.Flags) > 0, noWire},
+		{"linux.timeOffsets", len(l.TimeOffsets) > 0, noWire},
+		{"linux.mountLabel", l.MountLabel != "", noSELinux},
+	})
+}
+
+const noSELinux = "the guest has no SELinux; run the container without a label (privileged, or enable_selinux = false in containerd)"
+
+func refuseProcess(p *specs.Process) error {
+	return first([]refusal{
+		{"process.selinuxLabel", p.SelinuxLabel != "", noSELinux},
+		{"process.apparmorProfile", p.ApparmorProfile != "" && p.ApparmorProfile != "unconfined",
+			"the guest has no AppArmor; use the profile unconfined"},
+		{"process.scheduler", p.Scheduler != nil, noWire},
+		{"process.ioPriority", p.IOPriority != nil, noWire},
+		{"process.execCPUAffinity", p.ExecCPUAffinity != nil, noWire},
+		{"process.user.umask", p.User.Umask != nil, noWire},
+		{"process.commandLine", p.CommandLine != "", "it is for Windows; use process.args"},
+	})
+}

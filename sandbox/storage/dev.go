@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package storage
+
+import (
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/containerd/errdefs"
+)
+
+// guestNodes are device nodes that every guest has; a bind of one means the
+// guest's own.
+var guestNodes = [...]string{
+	"/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty", "/dev/fuse", "/dev/net/tun",
+}
+
+// addDev places binds that concern /dev and tells whether it did.
+func (p *planner) addDev(m Mount) (bool, error) {
+	source := path.Clean(m.Source)
+	switch {
+	case path.Clean(m.Destination) == "/dev/shm" && p.isPodShm(source):
+		p.guest(m, "bind", ShmPath, bindOptions(hasOption(m.Options, "ro")))
+		return true, nil
+	case slices.Contains(guestNodes[:], source):
+		p.guest(m, "bind", source, m.Options)
+		return true, nil
+	case source == "/dev":
+		return true, fmt.Errorf("the host's /dev cannot reach into a VM; name the devices that are meant: %w", errdefs.ErrNotImplemented)
+	}
+	return false, nil
+}
+
+// isPodShm tells the pod's shared memory: the host's /dev/shm, or the tmpfs that
+// containerd makes for a sandbox.
+func (p *planner) isPodShm(source string) bool {
+	if source == "/dev/shm" {
+		return true
+	}
+	fact, err := p.facts.Stat(source)
+	return err == nil && fact.Kind == Directory && fact.Tmpfs
+}
+
+// addBlockDevice gives the container a disk as a device.
+func (p *planner) addBlockDevice(m Mount) error {
+	if !p.caps.DiskHotplug {
+		return fmt.Errorf("a block device needs a VM that takes disks while it runs, and disable_block_device_use = false: %w",
+			errdefs.ErrFailedPrecondition)
+	}
+	p.plan.Devices = append(p.plan.Devices, Device{Disk: len(p.plan.Disks), ContainerPath: path.Clean(m.Destination)})
+	p.plan.Disks = append(p.plan.Disks, Disk{HostPath: m.Source, ReadOnly: hasOption(m.Options, "ro")})
+	return nil
+}
+
+// procFiles may be mounted over in /proc, as runc allows; anything else there
+// would let a container fool the runtime (CVE-2019-16884).
+var procFiles = [...]string{
+	"/proc/cpuinfo", "/proc/diskstats", "/proc/meminfo", "/proc/stat", "/proc/swaps", "/proc/uptime",
+	"/proc/loadavg", "/proc/slabinfo", "/proc/net/dev", "/proc/sys/kernel/ns_last_pid",
+}
+
+// checkDestination refuses mounts over the kernel's own directories.
+func checkDestination(m Mount) error {
+	destination := path.Clean(m.Destination)
+	for _, top := range []struct{ dir, kind string }{{"/proc", "proc"}, {"/sys", "sysfs"}} {
+		inside := strings.HasPrefix(destination, top.dir+"/")
+		switch {
+		case destination == top.dir && m.Type != top.kind && !(top.dir == "/sys" && isBind(m)):
+			return fmt.Errorf("mount %s of type %q: only %s may be mounted there: %w", m.Destination, m.Type, top.kind, errdefs.ErrInvalidArgument)
+		case inside && top.dir == "/proc" && m.Type != "proc" && !slices.Contains(procFiles[:], destination):
+			return fmt.Errorf("mount %s: in /proc only %s may be mounted over: %w", m.Destination, strings.Join(procFiles[:], ", "), errdefs.ErrInvalidArgument)
+		}
+	}
+	return nil
+}

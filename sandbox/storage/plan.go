@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package storage
+
+import "github.com/katapod/katapod/protocols/agentpb"
+
+// Plan is how the mounts of one container reach the guest.
+type Plan struct {
+	// Mounts replace the spec's mounts, in the spec's order.
+	Mounts []GuestMount
+	// Shares are made on the host below the shared directory, in this order.
+	Shares []Share
+	// Disks are plugged, and mounted where GuestMount is set.
+	Disks []Disk
+	// Devices are the Disks that a container sees as devices.
+	Devices []Device
+	// Copies are sent to the guest before the container is created.
+	Copies []Copy
+	// Storages are made by the agent; they need no disk.
+	Storages []*agentpb.Storage
+}
+
+// Share is a file or directory of the host bound below the shared directory.
+type Share struct {
+	// Name is the entry in the shared directory.
+	Name string
+	// Source is the path on the host; Directory tells what to bind it to.
+	Source    string
+	Directory bool
+	// ReadOnly is enforced on the host.
+	ReadOnly bool
+	// Recursive takes mounts below Source along.
+	Recursive bool
+}
+
+// Device is a disk that a container sees as a block device.
+type Device struct {
+	// Disk is an index of the plan's Disks.
+	Disk int
+	// ContainerPath is the device's path in the container.
+	ContainerPath string
+}
+
+// Copy is a file that is sent to the guest once.
+type Copy struct {
+	// Source is the path on the host; GuestPath where it goes.
+	Source, GuestPath string
+}

@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package storage
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/containerd/errdefs"
+
+	"github.com/katapod/katapod/protocols/agentpb"
+)
+
+// planner collects the plan of one container.
+type planner struct {
+	cid   string
+	facts Facts
+	caps  Capabilities
+	plan  Plan
+}
+
+// guestTypes are file systems that the guest's kernel provides by itself.
+var guestTypes = [...]string{"proc", "sysfs", "tmpfs", "mqueue", "devpts", "cgroup", "cgroup2"}
+
+// add places one mount.
+func (p *planner) add(m Mount) error {
+	if !path.IsAbs(m.Destination) {
+		return fmt.Errorf("mount destination %q is not an absolute path: %w", m.Destination, errdefs.ErrInvalidArgument)
+	}
+	if err := checkDestination(m); err != nil {
+		return err
+	}
+	if !isBind(m) {
+		return p.addTyped(m)
+	}
+	if err := p.addBind(m); err != nil {
+		return fmt.Errorf("mount %s from %s: %w", m.Destination, m.Source, err)
+	}
+	return nil
+}
+
+// addTyped places a mount that is no bind.
+func (p *planner) addTyped(m Mount) error {
+	switch {
+	case slices.Contains(guestTypes[:], m.Type):
+		p.guest(m, m.Type, m.Source, m.Options)
+		return nil
+	case slices.Contains(diskTypes[:], m.Type):
+		return p.addDisk(m)
+	}
+	return fmt.Errorf("mount %s of type %q is not supported; supported are bind, %s, and the disks %s: %w", m.Destination,
+		m.Type, strings.Join(guestTypes[:], ", "), strings.Join(diskTypes[:], ", "), errdefs.ErrNotImplemented)
+}
+
+// addDisk mounts a disk in the guest and binds it into the container.
+func (p *planner) addDisk(m Mount) error {
+	place := path.Join(containersDir, p.cid, "volumes", entryName(p.cid, m.Destination))
+	d, err := disk(m, place, p.caps)
+	if err != nil {
+		return fmt.Errorf("mount %s: %w", m.Destination, err)
+	}
+	p.plan.Disks = append(p.plan.Disks, d)
+	p.guest(m, "bind", place, bindOptions(d.ReadOnly))
+	return nil
+}
+
+// addBind places a bind mount by what its source is.
+func (p *planner) addBind(m Mount) error {
+	if done, err := p.addDev(m); done || err != nil {
+		return err
+	}
+	fact, err := p.facts.Stat(m.Source)
+	if err != nil {
+		return err
+	}
+	switch fact.Kind {
+	case BlockDevice:
+		return p.addBlockDevice(m)
+	case File, Directory:
+		return p.addFiles(m, fact)
+	}
+	return fmt.Errorf("a %s of the host cannot reach into a VM; remove the mount: %w", fact.Kind, errdefs.ErrNotImplemented)
+}
+
+// addFiles places a file or directory.
+func (p *planner) addFiles(m Mount, fact Fact) error {
+	switch {
+	case isMemoryVolume(m.Source, fact):
+		p.addMemoryVolume(m, fact)
+		return nil
+	case p.caps.SharedFS:
+		p.addShare(m, fact)
+		return nil
+	case fact.Kind == File && fact.Size <= maxCopy:
+		p.addCopy(m)
+		return nil
+	case fact.Kind == File:
+		return fmt.Errorf("the file has %d bytes, and shared_fs is \"none\", where files up to %d bytes are copied; "+
+			"use shared_fs = \"virtio-fs\": %w", fact.Size, maxCopy, errdefs.ErrFailedPrecondition)
+	}
+	return fmt.Errorf("a directory needs a file system shared with the host, but shared_fs is \"none\"; "+
+		"use shared_fs = \"virtio-fs\": %w", errdefs.ErrFailedPrecondition)
+}
+
+// maxCopy bounds a file that is copied, in bytes.
+const maxCopy = 1 << 20
+
+// addShare binds below the shared directory.
+func (p *planner) addShare(m Mount, fact Fact) {
+	name := entryName(p.cid, m.Destination)
+	p.plan.Shares = append(p.plan.Shares, Share{
+		Name: name, Source: m.Source, Directory: fact.Kind == Directory,
+		ReadOnly: hasOption(m.Options, "ro"), Recursive: hasOption(m.Options, "rbind"),
+	})
+	p.guest(m, "bind", path.Join(ShareMount, name), m.Options)
+}
+
+// addCopy sends a file.
+func (p *planner) addCopy(m Mount) {
+	place := path.Join(ShareMount, entryName(p.cid, m.Destination))
+	p.plan.Copies = append(p.plan.Copies, Copy{Source: m.Source, GuestPath: place})
+	p.guest(m, "bind", place, m.Options)
+}
+
+// entryName is "<cid>-<8 hex>-<basename>". The digits come from the
+// destination, which a container has only one mount at, so that the plan is a
+// function of its input.
+func entryName(cid, destination string) string {
+	sum := sha256.Sum256([]byte(cid + "\x00" + destination))
+	base := path.Base(path.Clean(destination))
+	if base == "/" {
+		base = "root"
+	}
+	return cid + "-" + hex.EncodeToString(sum[:4]) + "-" + base[:min(len(base), maxBase)]
+}
+
+// maxBase keeps a name with an id of 200 bytes within the 255 of a file name.
+const maxBase = 40
+
+// guest adds to the guest's mounts.
+func (p *planner) guest(m Mount, kind, source string, options []string) {
+	p.plan.Mounts = append(p.plan.Mounts, GuestMount{
+		Destination: m.Destination, Type: kind, Source: source, Options: slices.Clone(options),
+	})
+}
+
+func bindOptions(readOnly bool) []string {
+	if readOnly {
+		return []string{"rbind", "ro"}
+	}
+	return []string{"rbind", "rw"}
+}
+
+// isMemoryVolume tells the emptyDir of medium Memory: kubelet mounts a tmpfs at
+// .../volumes/kubernetes.io~empty-dir/<name>.
+func isMemoryVolume(source string, fact Fact) bool {
+	return fact.Tmpfs && path.Base(path.Dir(path.Clean(source))) == "kubernetes.io~empty-dir"
+}
+
+// addMemoryVolume makes a tmpfs in the guest; containers of the pod that mount
+// the same volume share it, since its place depends on the volume alone.
+func (p *planner) addMemoryVolume(m Mount, fact Fact) {
+	place := path.Join(ephemeralDir, path.Base(path.Clean(m.Source)))
+	options := []string{"mode=0777"}
+	if fact.TmpfsSize > 0 {
+		options = append(options, fmt.Sprintf("size=%d", fact.TmpfsSize))
+	}
+	p.plan.Storages = append(p.plan.Storages, &agentpb.Storage{
+		Driver: "ephemeral", Source: "tmpfs", Fstype: "tmpfs", Options: options, MountPoint: place, Shared: true,
+	})
+	p.guest(m, "bind", place, m.Options)
+}
