@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package pod
+
+import (
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/containerd/errdefs"
+	"github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/katapod/katapod/sandbox"
+	"github.com/katapod/katapod/sandbox/config"
+	"github.com/katapod/katapod/sandbox/sizing"
+	"github.com/katapod/katapod/shim/podkind"
+)
+
+// Origin is the container that a pod is made for: the one that stands for it,
+// or a lone one.
+type Origin struct {
+	ID, Namespace, Bundle string
+	Kind                  podkind.Kind
+	Spec                  *specs.Spec
+}
+
+// Options derives the pod from the spec of that container.
+func (o Origin) Options(c config.Config) (sandbox.Options, error) {
+	options := sandbox.Options{
+		ID: o.ID, Namespace: o.Namespace, Bundle: o.Bundle, Config: c,
+		Hostname: o.Spec.Hostname,
+		ShmSize:  shmSize(o.Spec.Mounts),
+	}
+	var err error
+	if options.NetNS, err = networkNamespace(o.Spec, c); err != nil {
+		return sandbox.Options{}, err
+	}
+	if options.DNS, err = resolvConf(o.Spec.Mounts); err != nil {
+		return sandbox.Options{}, err
+	}
+	if options.Resources, err = o.resources(); err != nil {
+		return sandbox.Options{}, err
+	}
+	if l := o.Spec.Linux; l != nil {
+		options.Sysctls = l.Sysctl
+		options.CgroupPath = l.CgroupsPath
+	}
+	return options, nil
+}
+
+// resources is what a CRI engine announces for the whole pod, or the limits of
+// a container that is alone.
+func (o Origin) resources() (sizing.Request, error) {
+	if o.Kind == podkind.Lone {
+		return sizing.FromSpec(o.Spec), nil
+	}
+	return sizing.FromAnnotations(o.Spec.Annotations)
+}
+
+// networkNamespace is the path of the pod's namespace, "" for a private one. A
+// spec without a network namespace asks for the host's, which a VM cannot have.
+func networkNamespace(s *specs.Spec, c config.Config) (string, error) {
+	if s.Linux != nil {
+		for _, n := range s.Linux.Namespaces {
+			if n.Type == specs.NetworkNamespace {
+				return n.Path, nil
+			}
+		}
+	}
+	if c.Runtime.DisableNewNetNS {
+		return "", nil
+	}
+	return "", fmt.Errorf("the host's network was asked for, which a VM cannot share; "+
+		"publish the ports instead (hostPort, docker run -p), or run this pod with another runtime: %w", errdefs.ErrNotImplemented)
+}
+
+// resolvConf returns the lines of the file that is mounted as /etc/resolv.conf.
+func resolvConf(mounts []specs.Mount) ([]string, error) {
+	for _, m := range mounts {
+		if m.Destination != "/etc/resolv.conf" {
+			continue
+		}
+		text, err := os.ReadFile(m.Source)
+		if err != nil {
+			return nil, fmt.Errorf("read the pod's resolv.conf: %w", err)
+		}
+		return Lines(string(text)), nil
+	}
+	return nil, nil
+}
+
+// Lines splits text and leaves empty lines out.
+func Lines(text string) []string {
+	var lines []string
+	for line := range strings.Lines(text) {
+		if line = strings.TrimSpace(line); line != "" {
+			lines = append(lines, line)
+		}
+	}
+	return lines
+}

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package pod
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"github.com/containerd/errdefs"
+
+	"github.com/katapod/katapod/sandbox"
+	"github.com/katapod/katapod/shim/bootstrap"
+)
+
+// Pod holds the sandbox of a shim. It is safe for concurrent use.
+type Pod struct {
+	make Factory
+
+	mu       sync.Mutex
+	id       string // of the pod that is starting or present
+	starting bool
+	sandbox  Sandbox // nil until it has started
+}
+
+// New returns a Pod without a sandbox.
+func New(f Factory) *Pod { return &Pod{make: f} }
+
+// Begin makes and starts the sandbox. A second one is errdefs.ErrAlreadyExists.
+// When it fails, nothing is left and Begin may be called again; the error says
+// what to do about it.
+func (p *Pod) Begin(ctx context.Context, o sandbox.Options) (Sandbox, error) {
+	if err := p.reserve(o.ID); err != nil {
+		return nil, err
+	}
+	s, err := p.start(ctx, o)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.starting = false
+	if err != nil {
+		p.id = ""
+		return nil, err
+	}
+	p.sandbox = s
+	return s, nil
+}
+
+func (p *Pod) reserve(id string) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.id != "" {
+		return fmt.Errorf("pod %s: this shim has the pod %s already: %w", id, p.id, errdefs.ErrAlreadyExists)
+	}
+	p.id, p.starting = id, true
+	return nil
+}
+
+// start leaves the way to the ledger in the bundle before there is a ledger.
+func (p *Pod) start(ctx context.Context, o sandbox.Options) (Sandbox, error) {
+	if err := bootstrap.RecordStateDir(o.Bundle, o.Config.Runtime.SandboxDir(o.ID)); err != nil {
+		return nil, err
+	}
+	s, err := p.make(o)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.Start(ctx); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// Sandbox returns the sandbox that has started, whether it still runs or not;
+// errdefs.ErrFailedPrecondition when there is none.
+func (p *Pod) Sandbox() (Sandbox, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch {
+	case p.starting:
+		return nil, fmt.Errorf("pod %s is still starting: %w", p.id, errdefs.ErrFailedPrecondition)
+	case p.sandbox == nil:
+		return nil, fmt.Errorf("this shim has no pod yet: %w", errdefs.ErrFailedPrecondition)
+	}
+	return p.sandbox, nil
+}
+
+// ID names the pod that is starting or present, "" when there is none.
+func (p *Pod) ID() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.id
+}
+
+// PID is the process that stands for the pod on the host, 0 without a pod.
+func (p *Pod) PID() uint32 {
+	s, err := p.Sandbox()
+	if err != nil {
+		return 0
+	}
+	return uint32(s.PID())
+}
+
+// End stops the sandbox and releases all it has; without one it does nothing. It
+// may be called again.
+func (p *Pod) End(ctx context.Context) error {
+	p.mu.Lock()
+	s := p.sandbox
+	p.mu.Unlock()
+	if s == nil {
+		return nil
+	}
+	return s.Stop(ctx)
+}

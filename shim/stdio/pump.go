@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package stdio
+
+import (
+	"errors"
+	"io"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"github.com/containerd/log"
+)
+
+const (
+	// chunk is how much is copied at once.
+	chunk = 32 << 10
+	// quietGuest is how long the guest may be silent after its process ended
+	// before its output counts as complete. Output normally ends by itself; it
+	// does not when a child of the process still holds it open.
+	quietGuest = time.Second
+	// stuckReader is how long the engine may read nothing of a process that has
+	// ended before its exit is reported nevertheless.
+	stuckReader = 10 * time.Second
+)
+
+// pump copies one output stream. Its end closes the engine's side.
+type pump struct {
+	guest io.ReadCloser
+	done  chan struct{}
+	// moved is when bytes moved last, in nanoseconds of Unix time; writing
+	// tells that the engine is being waited for, not the guest.
+	moved   atomic.Int64
+	writing atomic.Bool
+}
+
+func startPump(engine io.WriteCloser, guest io.ReadCloser, l *log.Entry) *pump {
+	p := &pump{guest: guest, done: make(chan struct{})}
+	p.moved.Store(time.Now().UnixNano())
+	go func() {
+		defer close(p.done)
+		if err := p.copy(engine); err != nil && !errors.Is(err, os.ErrClosed) {
+			l.WithError(err).Warn("output stream broke off")
+		}
+		if err := engine.Close(); err != nil && !errors.Is(err, os.ErrClosed) {
+			l.WithError(err).Warn("close the output stream")
+		}
+	}()
+	return p
+}
+
+// copy moves bytes until the end. When the engine's side breaks, the rest is
+// read and thrown away, so that the process does not stop at a full pipe.
+func (p *pump) copy(engine io.Writer) error {
+	buffer := make([]byte, chunk)
+	for {
+		n, err := p.guest.Read(buffer)
+		p.moved.Store(time.Now().UnixNano())
+		if n > 0 {
+			p.writing.Store(true)
+			_, werr := engine.Write(buffer[:n])
+			p.writing.Store(false)
+			p.moved.Store(time.Now().UnixNano())
+			if werr != nil {
+				_, _ = io.CopyBuffer(io.Discard, onlyReader{p.guest}, buffer)
+				return werr
+			}
+		}
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// drain returns when all is copied, when the guest has said nothing for
+// quietGuest, or when the engine has read nothing for stuckReader; copying goes
+// on in the last case, until Close.
+func (p *pump) drain() {
+	began := time.Now()
+	timer := time.NewTimer(quietGuest)
+	defer timer.Stop()
+	for cut := false; ; {
+		select {
+		case <-p.done:
+			return
+		case <-timer.C:
+		}
+		limit := quietGuest
+		if p.writing.Load() {
+			limit = stuckReader
+		}
+		since := time.Unix(0, p.moved.Load())
+		if since.Before(began) {
+			since = began
+		}
+		left := limit - time.Since(since)
+		if left > 0 {
+			timer.Reset(min(left, quietGuest))
+			continue
+		}
+		if cut || limit == stuckReader {
+			return
+		}
+		cut = true
+		_ = p.guest.Close() // ends the copy, which closes the engine's side
+		began = time.Now()
+		timer.Reset(quietGuest)
+	}
+}
+
+// onlyReader and onlyWriter hide the shortcuts that io.Copy would take, which
+// allocate their own buffers.
+type onlyReader struct{ io.Reader }
+type onlyWriter struct{ io.Writer }

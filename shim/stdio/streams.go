@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package stdio
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"sync"
+
+	"github.com/containerd/log"
+)
+
+// Guest are the streams of a process, nil where there is none. Closing Stdin is
+// the end of the process's input.
+type Guest struct {
+	Stdin          io.WriteCloser
+	Stdout, Stderr io.ReadCloser
+}
+
+// Streams are the engine's ends of one process's standard streams. It is safe
+// for concurrent use.
+type Streams struct {
+	in       *input
+	stdout   io.WriteCloser
+	stderr   io.WriteCloser
+	log      *log.Entry
+	closing  sync.Once
+	closeErr error
+
+	mu    sync.Mutex
+	pumps []*pump
+	guest Guest
+	ended bool
+}
+
+// Open opens what the engine named, so that a bad name fails before anything
+// runs. Namespace and container are told to logging programs.
+func Open(ctx context.Context, p Paths, namespace, container string) (*Streams, error) {
+	s := &Streams{log: log.G(ctx)}
+	if err := s.open(ctx, p, namespace, container); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+func (s *Streams) open(ctx context.Context, p Paths, namespace, container string) (err error) {
+	if p.HasStdin() {
+		t, err := parse(p.Stdin)
+		if err != nil {
+			return err
+		}
+		if s.in, err = openInput(t.path); err != nil {
+			return fmt.Errorf("stdin of container %s: %w", container, err)
+		}
+	}
+	if t, err := parse(p.Stdout); err == nil && t.scheme == schemeBinary {
+		return s.openLogger(ctx, t, p, namespace, container)
+	}
+	if p.HasStdout() {
+		if s.stdout, err = openNamed(p.Stdout); err != nil {
+			return fmt.Errorf("stdout of container %s: %w", container, err)
+		}
+	}
+	if p.HasStderr() {
+		if s.stderr, err = openNamed(p.Stderr); err != nil {
+			return fmt.Errorf("stderr of container %s: %w", container, err)
+		}
+	}
+	return nil
+}
+
+// openLogger gives both outputs to one program, which the name of stdout names.
+func (s *Streams) openLogger(ctx context.Context, t target, p Paths, namespace, container string) error {
+	l, err := startLogger(ctx, t, namespace, container)
+	if err != nil {
+		return err
+	}
+	var open sync.WaitGroup
+	open.Add(2)
+	stdout, stderr := &shared{File: l.stdout, last: open.Done}, &shared{File: l.stderr, last: open.Done}
+	go func() {
+		open.Wait()
+		if err := l.wait(); err != nil {
+			s.log.WithError(err).Warn("logging program")
+		}
+	}()
+	s.stdout, s.stderr = stdout, stderr
+	if !p.HasStderr() {
+		s.stderr = nil
+		return stderr.Close()
+	}
+	return nil
+}
+
+func openNamed(name string) (io.WriteCloser, error) {
+	t, err := parse(name)
+	if err != nil {
+		return nil, err
+	}
+	if t.scheme == schemeFile {
+		f, err := os.OpenFile(t.path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o644)
+		if err != nil {
+			return nil, fmt.Errorf("open the log file that the engine named: %w", err)
+		}
+		return f, nil
+	}
+	return openOutput(t.path)
+}
+
+// Attach begins to copy. It is called once; Streams owns the guest's streams
+// from then on.
+func (s *Streams) Attach(g Guest) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.guest = g
+	if s.ended {
+		closeGuest(g)
+		return
+	}
+	if s.in != nil && g.Stdin != nil {
+		// Not among the pumps: nobody waits for the rest of an input.
+		go s.feed(s.in, g.Stdin)
+	}
+	if s.stdout != nil && g.Stdout != nil {
+		s.pumps = append(s.pumps, startPump(s.stdout, g.Stdout, s.log.WithField("stream", "stdout")))
+	}
+	if s.stderr != nil && g.Stderr != nil {
+		s.pumps = append(s.pumps, startPump(s.stderr, g.Stderr, s.log.WithField("stream", "stderr")))
+	}
+}
+
+// feed copies the input until its end, or until the process takes no more.
+func (s *Streams) feed(in *input, guest io.WriteCloser) {
+	_, err := io.CopyBuffer(onlyWriter{guest}, onlyReader{in}, make([]byte, chunk))
+	if err != nil && !errors.Is(err, os.ErrClosed) {
+		s.log.WithError(err).WithField("stream", "stdin").Debug("the process takes no more input")
+	}
+	if err := guest.Close(); err != nil {
+		s.log.WithError(err).WithField("stream", "stdin").Debug("end the process's input")
+	}
+	// An engine that goes on writing learns that nobody reads.
+	if err := in.Close(); err != nil {
+		s.log.WithError(err).WithField("stream", "stdin").Debug("close the input")
+	}
+}
+
+// CloseStdin lets the input end once the engine's own writers are gone, as
+// CloseIO asks. It may be called again, and without an input.
+func (s *Streams) CloseStdin() error {
+	if s.in == nil {
+		return nil
+	}
+	return s.in.release()
+}
+
+// Drain waits until the output of a process that has ended is with the engine.
+// It gives up on an output that stands still, see [pump.drain].
+func (s *Streams) Drain() {
+	s.mu.Lock()
+	pumps := s.pumps
+	s.mu.Unlock()
+	var all sync.WaitGroup
+	for _, p := range pumps {
+		all.Go(p.drain)
+	}
+	all.Wait()
+}
+
+// Close ends all copying and closes both sides. What is not copied is lost. It
+// may be called again.
+func (s *Streams) Close() error {
+	s.closing.Do(func() {
+		s.mu.Lock()
+		s.ended = true
+		g := s.guest
+		s.mu.Unlock()
+		closeGuest(g)
+		var errs []error
+		if s.in != nil {
+			errs = append(errs, s.in.Close())
+		}
+		for _, w := range []io.WriteCloser{s.stdout, s.stderr} {
+			if w == nil {
+				continue
+			}
+			if err := w.Close(); !errors.Is(err, os.ErrClosed) {
+				errs = append(errs, err)
+			}
+		}
+		if err := errors.Join(errs...); err != nil {
+			s.closeErr = fmt.Errorf("close the standard streams: %w", err)
+		}
+	})
+	return s.closeErr
+}
+
+// closeGuest gives up the guest's side; what the guest thinks of that is no news.
+func closeGuest(g Guest) {
+	for _, c := range []io.Closer{g.Stdin, g.Stdout, g.Stderr} {
+		if c != nil {
+			_ = c.Close()
+		}
+	}
+}
