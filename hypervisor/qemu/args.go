@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package qemu
+
+import (
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/katapod/katapod/hypervisor"
+)
+
+// inputs is what the command line needs to know besides the configuration:
+// what the host offers, and under which numbers QEMU inherits descriptors.
+type inputs struct {
+	// accelerator is "kvm" or "tcg".
+	accelerator string
+	// control, console and channel are descriptors of the control channel, of
+	// the guest's console, and of the guest channel's listening socket.
+	control, console, channel int
+	// vsock is a vhost-vsock descriptor that owns context id cid. cid 0 means
+	// that the host has none and the serial channel is used.
+	vsock int
+	cid   uint32
+	// blockDriver is QEMU's driver for each path, "file" or "host_device".
+	blockDriver map[string]string
+	// queues are the descriptors of each NIC, by its id.
+	queues map[string]queueFDs
+}
+
+// queueFDs are the descriptors of one NIC as QEMU inherits them.
+type queueFDs struct{ tap, vhost []int }
+
+// commandLine is the whole of QEMU's arguments. It is pure.
+func commandLine(cfg hypervisor.Config, in inputs) []string {
+	args := []string{
+		"-name", quote("katapod-" + cfg.ID),
+		"-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-S",
+		"-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny",
+	}
+	args = append(args, machineArgs(cfg, in)...)
+	args = append(args, kernelArgs(cfg, in)...)
+	args = append(args, channelArgs(in)...)
+	args = append(args,
+		"-device", at("virtio-rng-pci,rng=entropy", slotRNG),
+		"-object", "rng-random,id=entropy,filename=/dev/urandom",
+		"-device", at("virtio-balloon-pci,id=balloon,free-page-reporting=on,deflate-on-oom=on", slotBalloon),
+		"-device", at("pvpanic-pci", slotPanic),
+	)
+	if cfg.Image != "" {
+		image := hypervisor.Disk{ID: "image", Path: cfg.Image, ReadOnly: true}
+		args = append(args, diskArgs(image, in.blockDriver[image.Path], slotImage)...)
+	}
+	b := newBus(cfg.HotplugSlots)
+	for _, d := range cfg.Disks {
+		args = append(args, diskArgs(d, in.blockDriver[d.Path], b.take())...)
+	}
+	for _, n := range cfg.NICs {
+		args = append(args, nicArgs(n, in.queues[n.ID], b.take())...)
+	}
+	for i, s := range cfg.Shares {
+		args = append(args, shareArgs(i, s, b.take())...)
+	}
+	return append(args, portArgs(b)...)
+}
+
+func machineArgs(cfg hypervisor.Config, in inputs) []string {
+	// What a container's VM has no use for is left out of the machine.
+	machine := machineName(cfg) + ",usb=off,sata=off,smbus=off,vmport=off,dump-guest-core=off"
+	accel, model := "kvm", "host"
+	if in.accelerator == "tcg" {
+		accel, model = "tcg,thread=multi", "max"
+	}
+	if cfg.CPUFeatures != "" {
+		model += "," + cfg.CPUFeatures
+	}
+	memory := strconv.Itoa(cfg.MemoryMiB) + "M"
+	size := memory
+	if cfg.MaxMemoryMiB > cfg.MemoryMiB {
+		size = fmt.Sprintf("size=%s,slots=8,maxmem=%dM", memory, cfg.MaxMemoryMiB)
+	}
+	smp := strconv.Itoa(cfg.VCPUs)
+	if cfg.MaxVCPUs > cfg.VCPUs {
+		smp += fmt.Sprintf(",maxcpus=%d", cfg.MaxVCPUs)
+	}
+	backend := "memory-backend-ram,id=memory,size=" + memory
+	if len(cfg.Shares) > 0 {
+		// A file system daemon reads and writes guest memory itself.
+		backend = "memory-backend-memfd,id=memory,share=on,size=" + memory
+	}
+	return []string{
+		"-machine", machine + ",memory-backend=memory", "-accel", accel, "-cpu", model,
+		"-smp", smp, "-m", size, "-object", backend,
+	}
+}
+
+// machineName is the machine type; see preflight for what is allowed.
+func machineName(cfg hypervisor.Config) string {
+	if cfg.Machine == "" {
+		return "q35"
+	}
+	return cfg.Machine
+}
+
+func kernelArgs(cfg hypervisor.Config, in inputs) []string {
+	args := []string{"-kernel", cfg.Kernel, "-append", kernelParams(cfg, in.accelerator)}
+	if cfg.Initrd != "" {
+		args = append(args, "-initrd", cfg.Initrd)
+	}
+	return args
+}
+
+func channelArgs(in inputs) []string {
+	args := []string{
+		"-chardev", fmt.Sprintf("socket,id=control,fd=%d", in.control),
+		"-mon", "chardev=control,mode=control",
+		"-chardev", fmt.Sprintf("socket,id=console,fd=%d", in.console),
+		"-serial", "chardev:console",
+	}
+	if in.cid != 0 {
+		return append(args, "-device",
+			at(fmt.Sprintf("vhost-vsock-pci,vhostfd=%d,guest-cid=%d", in.vsock, in.cid), slotChannel))
+	}
+	return append(args,
+		"-chardev", fmt.Sprintf("socket,id=channel,fd=%d,server=on,wait=off", in.channel),
+		"-device", at("virtio-serial-pci,id=serial", slotChannel),
+		"-device", "virtserialport,bus=serial.0,chardev=channel,name="+channelPort)
+}
+
+func diskArgs(d hypervisor.Disk, driver string, slot int) []string {
+	return []string{
+		"-blockdev", asJSON(blockNode(d, driver)),
+		"-device", asJSON(diskDevice(d, "pcie.0", slot)),
+	}
+}
+
+func nicArgs(n hypervisor.NIC, q queueFDs, slot int) []string {
+	netdev := "tap,id=" + netdevID(n.ID) + ",fds=" + joinInts(q.tap)
+	if len(q.vhost) > 0 {
+		netdev += ",vhost=on,vhostfds=" + joinInts(q.vhost)
+	}
+	return []string{"-netdev", netdev, "-device", asJSON(nicDevice(n, "pcie.0", slot))}
+}
+
+func shareArgs(i int, s hypervisor.Share, slot int) []string {
+	size := s.QueueSize
+	if size == 0 {
+		size = 1024
+	}
+	device := fmt.Sprintf("vhost-user-fs-pci,chardev=share%d,tag=%s,queue-size=%d", i, quote(s.Tag), size)
+	return []string{
+		"-chardev", fmt.Sprintf("socket,id=share%d,path=%s", i, quote(s.Socket)),
+		"-device", at(device, slot),
+	}
+}
+
+func portArgs(b *bus) []string {
+	var args []string
+	for i := range b.ports {
+		// Chassis and slot number only have to differ between ports.
+		args = append(args, "-device", at(fmt.Sprintf("pcie-root-port,id=%s,chassis=%d,slot=%d", portID(i), i+1, i+1), b.portSlot(i)))
+	}
+	return args
+}
+
+func portID(i int) string { return fmt.Sprintf("port%d", i) }
+
+// at adds a place on the root bus to a device.
+func at(device string, slot int) string {
+	return fmt.Sprintf("%s,bus=pcie.0,addr=%#02x", device, slot)
+}
+
+// quote doubles commas, which separate QEMU's options.
+func quote(s string) string { return strings.ReplaceAll(s, ",", ",,") }
+
+// asJSON renders an option in QEMU's JSON form, which needs no quoting rules.
+func asJSON(v map[string]any) string {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return "{}" // Strings, numbers and booleans always encode.
+	}
+	return string(b)
+}
+
+func joinInts(n []int) string {
+	s := make([]string, len(n))
+	for i, v := range n {
+		s[i] = strconv.Itoa(v)
+	}
+	return strings.Join(s, ":")
+}

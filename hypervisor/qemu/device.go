@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package qemu
+
+import (
+	"fmt"
+
+	"github.com/katapod/katapod/hypervisor"
+)
+
+// The same maps describe a device on the command line and in QMP commands.
+
+func nodeName(id string) string     { return "node-" + id }
+func diskDeviceID(id string) string { return "disk-" + id }
+func netdevID(id string) string     { return "net-" + id }
+func nicDeviceID(id string) string  { return "nic-" + id }
+
+// blockNode is QEMU's view of the file behind a disk.
+func blockNode(d hypervisor.Disk, driver string) map[string]any {
+	node := map[string]any{
+		"driver": "raw", "node-name": nodeName(d.ID), "read-only": d.ReadOnly,
+		"file": map[string]any{"driver": driver, "filename": d.Path},
+	}
+	if !d.ReadOnly {
+		// Blocks that the guest frees are given back to the host.
+		node["discard"] = "unmap"
+	}
+	return node
+}
+
+// diskDevice is the guest's view of a disk.
+func diskDevice(d hypervisor.Disk, bus string, slot int) map[string]any {
+	return map[string]any{
+		"driver": "virtio-blk-pci", "id": diskDeviceID(d.ID), "drive": nodeName(d.ID),
+		"serial": d.ID, "bus": bus, "addr": pciAddr(slot),
+	}
+}
+
+// nicDevice is the guest's view of a network device.
+func nicDevice(n hypervisor.NIC, bus string, slot int) map[string]any {
+	dev := map[string]any{
+		"driver": "virtio-net-pci", "id": nicDeviceID(n.ID), "netdev": netdevID(n.ID),
+		"mac": n.MAC, "romfile": "", "bus": bus, "addr": pciAddr(slot),
+	}
+	if n.MTU != 0 {
+		dev["host_mtu"] = n.MTU
+	}
+	if q := len(n.TapFDs); q > 1 {
+		dev["mq"] = true
+		// One interrupt for each queue, one for control, one for configuration.
+		dev["vectors"] = 2*q + 2
+	}
+	return dev
+}
+
+func pciAddr(slot int) string { return fmt.Sprintf("%#02x", slot) }

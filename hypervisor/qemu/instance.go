@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package qemu
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/containerd/errdefs"
+
+	"github.com/katapod/katapod/hypervisor"
+	"github.com/katapod/katapod/hypervisor/internal/tail"
+	"github.com/katapod/katapod/hypervisor/qemu/qmp"
+	"github.com/katapod/katapod/protocols/transport"
+)
+
+const (
+	// consoleTail is how much of the guest's console is kept, in bytes.
+	consoleTail = 8 << 10
+	// lastWords bounds the wait for what a process that has ended, or is about
+	// to, still has to say on its sockets.
+	lastWords = time.Second
+	// killWait bounds the wait for the end of a process after SIGKILL where the
+	// caller's own context no longer counts.
+	killWait = 10 * time.Second
+)
+
+// Oldest QEMU that the command line is written for.
+const oldestMajor, oldestMinor = 7, 2
+
+// instance is one QEMU process with all that belongs to it.
+type instance struct {
+	proc        *process
+	res         *resources
+	console     *tail.Buffer
+	consoleDone chan struct{}
+	qmp         *qmp.Client // nil until bringUp has the greeting
+	notes       *notes
+	devices     *devices
+}
+
+func newInstance(proc *process, res *resources, cfg hypervisor.Config) *instance {
+	inst := &instance{
+		proc: proc, res: res,
+		console: tail.New(consoleTail), consoleDone: make(chan struct{}),
+		notes: newNotes(), devices: newDevices(cfg),
+	}
+	go func() {
+		defer close(inst.consoleDone)
+		_, _ = io.Copy(inst.console, res.console) // It ends with the process.
+	}()
+	return inst
+}
+
+// carrier reaches the guest's ports.
+func (i *instance) carrier() transport.Dialer {
+	if i.res.in.cid != 0 {
+		return transport.NewVsock(i.res.in.cid)
+	}
+	return transport.NewSerial(i.res.channel)
+}
+
+// bringUp reports the process, greets it, and lets the guest run.
+func (i *instance) bringUp(ctx context.Context, spawned func(int) error) (qmp.Version, error) {
+	if spawned != nil {
+		if err := spawned(i.proc.pid()); err != nil {
+			return qmp.Version{}, fmt.Errorf("record the QEMU process %d: %w", i.proc.pid(), err)
+		}
+	}
+	client, version, err := qmp.New(ctx, i.res.control, i.handle)
+	if err != nil {
+		return version, err
+	}
+	i.qmp = client
+	close(i.notes.controlled)
+	if !version.AtLeast(oldestMajor, oldestMinor) {
+		return version, fmt.Errorf("QEMU %s is too old, %d.%d or newer is needed: %w", version, oldestMajor, oldestMinor, errdefs.ErrFailedPrecondition)
+	}
+	if err := client.Execute(ctx, "cont", nil, nil); err != nil {
+		return version, fmt.Errorf("let the guest run: %w", err)
+	}
+	return version, nil
+}
+
+// explain turns a failure of bringUp into its cause: when QEMU has gone, that
+// is what it said, not that its control channel closed.
+func (i *instance) explain(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return fmt.Errorf("%w: %w", context.Cause(ctx), err)
+	}
+	if !errors.Is(err, qmp.ErrClosed) || !waitFor(i.proc.exited, lastWords) {
+		return err
+	}
+	return fmt.Errorf("%s before the guest ran; it said: %q: %w", i.proc.ending(), i.proc.log.String(), errdefs.ErrUnavailable)
+}
+
+// discard ends the process and releases everything, whatever the caller's
+// context says: a start that fails leaves nothing.
+func (i *instance) discard() {
+	ctx, cancel := context.WithTimeout(context.Background(), killWait)
+	defer cancel()
+	if err := i.proc.kill(ctx); err != nil {
+		i.notes.add(err)
+	}
+	i.release()
+}
+
+// release closes what is ours once the process has ended.
+func (i *instance) release() {
+	if i.qmp != nil {
+		waitFor(i.qmp.Done(), lastWords)
+		i.qmp.Close()
+	}
+	waitFor(i.consoleDone, lastWords)
+	i.res.close()
+	<-i.consoleDone
+}
+
+// waitFor reports whether c was closed in time.
+func waitFor(c <-chan struct{}, limit time.Duration) bool {
+	t := time.NewTimer(limit)
+	defer t.Stop()
+	select {
+	case <-c:
+		return true
+	case <-t.C:
+		return false
+	}
+}

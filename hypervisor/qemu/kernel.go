@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package qemu
+
+import (
+	"strings"
+
+	"github.com/katapod/katapod/hypervisor"
+)
+
+// kernelParams is the guest kernel's command line. The caller's parameters come
+// last, and so win where the kernel takes the last of a kind.
+func kernelParams(cfg hypervisor.Config, accelerator string) string {
+	p := []string{"console=ttyS0", "panic=-1", "cgroup_no_v1=all"}
+	if !cfg.Debug {
+		p = append(p, "quiet")
+	}
+	if accelerator == "tcg" && cfg.VCPUs == 1 && cfg.MaxVCPUs <= 1 {
+		// The kernel measures the local APIC's timer in a busy loop of 130 ms
+		// that is worth nothing under translation. The HPET ticks instead,
+		// which is as good for one CPU; several would share it.
+		p = append(p, "nolapic_timer")
+	}
+	if cfg.Image != "" {
+		p = append(p, "root=/dev/vda", "rootfstype="+cfg.ImageType, "ro", "init=/sbin/init")
+	}
+	return strings.Join(append(p, cfg.KernelParams...), " ")
+}
