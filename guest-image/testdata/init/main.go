@@ -28,6 +28,7 @@ var tools = [][]string{
 func main() {
 	fmt.Println("katapod-init: up")
 	mount("proc", "/proc", "proc")
+	mount("dev", "/dev", "devtmpfs")
 	mount("sys", "/sys", "sysfs")
 	mount("cgroup", "/sys/fs/cgroup", "cgroup2")
 	mount("tmpfs", "/run", "tmpfs")
