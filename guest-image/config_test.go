@@ -4,6 +4,8 @@ package guestimage
 
 import (
 	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -45,6 +47,38 @@ func TestBuiltKernelHasWhatContainersNeed(t *testing.T) {
 	for name := range strings.FieldsSeq(forbidden) {
 		if options[name] == "y" {
 			t.Errorf("the kernel of %s has CONFIG_%s, which must stay out", path, name)
+		}
+	}
+}
+
+func TestBuiltKernelHasEveryOptionOfTheFragments(t *testing.T) {
+	out, err := exec.Command("./build-kernel", "--verify", artefact(t, "vmlinux.config")).CombinedOutput()
+	if err != nil {
+		t.Errorf("the kernel was not built from these fragments (run make guest): %v\n%s", err, out)
+	}
+}
+
+func TestVerifyNamesWhatIsMissing(t *testing.T) {
+	config, err := os.ReadFile(artefact(t, "vmlinux.config"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	replaced := strings.NewReplacer(
+		"CONFIG_OVERLAY_FS=y\n", "# CONFIG_OVERLAY_FS is not set\n",
+		"# CONFIG_MODULES is not set\n", "CONFIG_MODULES=y\n",
+		"CONFIG_NR_CPUS=240\n", "CONFIG_NR_CPUS=8\n",
+	).Replace(string(config))
+	path := filepath.Join(t.TempDir(), "config")
+	if err := os.WriteFile(path, []byte(replaced), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.Command("./build-kernel", "--verify", path).CombinedOutput()
+	if err == nil {
+		t.Fatal("a configuration that differs from the fragments was accepted")
+	}
+	for _, want := range []string{"CONFIG_OVERLAY_FS=y", "CONFIG_MODULES=n", "CONFIG_NR_CPUS=240"} {
+		if !strings.Contains(string(out), want) {
+			t.Errorf("the message does not name %s: %s", want, out)
 		}
 	}
 }
