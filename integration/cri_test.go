@@ -151,7 +151,8 @@ func TestPodExec(t *testing.T) {
 		}
 	})
 	t.Run("terminal", func(t *testing.T) {
-		term, err := shared.Runner().StartTerminal(ctx, 101, 33, "crictl", "exec", "--interactive", "--tty", id, "sh")
+		term, err := shared.Runner().StartTerminal(ctx, 101, 33, "crictl", "exec", "--interactive", "--tty",
+			id, "sh", "-c", node.PlainShell)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -178,7 +179,7 @@ func TestPodExec(t *testing.T) {
 func TestPodAttach(t *testing.T) {
 	ctx := begin(t)
 	pod := startPod(t, node.Pod{Name: "attach"})
-	id := pod.start(node.Container{Name: "main", Args: []string{"sh"}, TTY: true, Stdin: true})
+	id := pod.start(node.Container{Name: "main", Args: []string{"sh", "-c", node.PlainShell}, TTY: true, Stdin: true})
 	term, err := shared.Runner().StartTerminal(ctx, 80, 24, "crictl", "attach", "--stdin", "--tty", id)
 	if err != nil {
 		t.Fatal(err)

@@ -63,7 +63,7 @@ func (d *demo) showStdin() ([]string, error) {
 func (d *demo) showTerminal() ([]string, error) {
 	ctx, cancel := context.WithTimeout(d.ctx, 20*time.Second)
 	defer cancel()
-	t, err := d.Runner().StartTerminal(ctx, 101, 33, "crictl", "exec", "-i", "-t", d.one, "sh")
+	t, err := d.Runner().StartTerminal(ctx, 101, 33, "crictl", "exec", "-i", "-t", d.one, "sh", "-c", node.PlainShell)
 	if err != nil {
 		return nil, err
 	}
@@ -85,7 +85,7 @@ func (d *demo) showAttach() ([]string, error) {
 	ctx, cancel := context.WithTimeout(d.ctx, 30*time.Second)
 	defer cancel()
 	var err error
-	d.term, err = d.start(d.first, node.Container{Name: "shell", Args: []string{"sh"}, TTY: true, Stdin: true}, "")
+	d.term, err = d.start(d.first, node.Container{Name: "shell", Args: []string{"sh", "-c", node.PlainShell}, TTY: true, Stdin: true}, "")
 	if err != nil {
 		return nil, err
 	}

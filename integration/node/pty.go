@@ -101,6 +101,10 @@ func (t *Terminal) Resize(columns, rows uint16) error {
 	return nil
 }
 
+// PlainShell is a shell for terminals, as the argument of `sh -c`: unlike an interactive one it has no line editing,
+// which asks the terminal where the cursor is and takes what is typed meanwhile for the answer.
+const PlainShell = `while read -r line; do eval "$line"; done`
+
 // Dialogue types and expects in turn: the words are what is typed, what is to be printed then, and so on. An empty
 // word types or expects nothing. What a terminal echoes counts as printed, so expect what is not typed.
 func (t *Terminal) Dialogue(ctx context.Context, words ...string) error {
