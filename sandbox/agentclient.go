@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package sandbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"time"
+
+	"github.com/containerd/errdefs"
+	"github.com/containerd/errdefs/pkg/errgrpc"
+	"github.com/containerd/ttrpc"
+
+	"github.com/katapod/katapod/protocols/agentpb"
+	"github.com/katapod/katapod/protocols/stdio"
+)
+
+// agentClient asks the agent in the guest. Every call is bounded by the
+// caller's context, the pod's life and a time of its own.
+type agentClient struct {
+	client   *ttrpc.Client
+	service  agentpb.AgentServiceService
+	health   agentpb.HealthService
+	life     life
+	features []string // set once, before containers exist
+}
+
+// newAgentClient takes over conn. lost is called once when the connection ends,
+// also after close.
+func newAgentClient(conn net.Conn, l life, lost func()) *agentClient {
+	client := ttrpc.NewClient(conn, ttrpc.WithOnClose(lost))
+	return &agentClient{
+		client:  client,
+		service: agentpb.NewAgentServiceClient(client),
+		health:  agentpb.NewHealthClient(client),
+		life:    l,
+	}
+}
+
+// close ends the connection; calls that wait return.
+func (a *agentClient) close() { _ = a.client.Close() }
+
+// hasStdioStreams tells whether standard streams have connections of their own.
+func (a *agentClient) hasStdioStreams() bool { return slices.Contains(a.features, stdio.Feature) }
+
+// rpc is one method of a generated client.
+type rpc[Req, Resp any] func(context.Context, *Req) (*Resp, error)
+
+// ask makes one call to the guest. what begins the error's sentence. A timeout
+// of 0 waits until the pod ends.
+func ask[Req, Resp any](ctx context.Context, a *agentClient, what string, timeout time.Duration, call rpc[Req, Resp], req *Req) (*Resp, error) {
+	bounded, cancel := a.life.during(ctx, timeout)
+	defer cancel()
+	type answer struct {
+		resp *Resp
+		err  error
+	}
+	// The client writes without heeding ctx, and a guest that stopped reading
+	// would hold the caller.
+	answered := make(chan answer, 1)
+	go func() {
+		resp, err := call(bounded, req)
+		answered <- answer{resp, err}
+	}()
+	select {
+	case got := <-answered:
+		if got.err == nil {
+			return got.resp, nil
+		}
+		return nil, a.explain(ctx, what, timeout, got.err)
+	case <-bounded.Done():
+		return nil, a.explain(ctx, what, timeout, bounded.Err())
+	}
+}
+
+// explain makes a sentence of a failed call, with the sentinels of errdefs.
+func (a *agentClient) explain(ctx context.Context, what string, timeout time.Duration, err error) error {
+	native := errgrpc.ToNative(err)
+	switch {
+	case a.life.over():
+		return a.life.explain(what, native)
+	case ctx.Err() != nil:
+		return fmt.Errorf("%s: the caller gave up: %w", what, context.Cause(ctx))
+	case errors.Is(native, context.DeadlineExceeded):
+		return fmt.Errorf("%s: the agent did not answer within %v: %w", what, timeout, context.DeadlineExceeded)
+	case errors.Is(err, ttrpc.ErrClosed):
+		return fmt.Errorf("%s: the connection to the agent is closed: %w", what, errdefs.ErrUnavailable)
+	}
+	return fmt.Errorf("%s: the agent says: %w", what, native)
+}
+
+// nextOOM waits for the next out-of-memory kill and returns its container.
+func (a *agentClient) nextOOM() (string, error) {
+	event, err := ask(a.life.ctx, a, "wait for out-of-memory kills", 0, a.service.GetOOMEvent, &agentpb.GetOOMEventRequest{})
+	if err != nil {
+		return "", err
+	}
+	return event.ContainerId, nil
+}

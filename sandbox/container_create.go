@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package sandbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"github.com/containerd/errdefs"
+	"github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/katapod/katapod/protocols/agentpb"
+	"github.com/katapod/katapod/sandbox/spec"
+	"github.com/katapod/katapod/sandbox/storage"
+)
+
+// ContainerOptions describe a container; the caller does not change what they
+// point to any more.
+type ContainerOptions struct {
+	// ID is unique in the pod; Bundle is the OCI bundle on the host.
+	ID, Bundle string
+	// Spec is the container's, in the host's form.
+	Spec *specs.Spec
+	// Rootfs is what the engine wants mounted as the root file system; when it
+	// is empty, the root is at the bundle's "rootfs" already.
+	Rootfs []storage.Mount
+	// Terminal gives init a terminal, whose output is Stdout.
+	Terminal bool
+	// Stdin, Stdout and Stderr say which streams somebody wants.
+	Stdin, Stdout, Stderr bool
+}
+
+// CreateContainer makes a container, whose init waits for [Container.Start].
+// When it fails, nothing of the container is left. A pod that does not run is
+// errdefs.ErrFailedPrecondition, an id that is taken errdefs.ErrAlreadyExists,
+// something that cannot be honoured errdefs.ErrNotImplemented.
+func (s *Sandbox) CreateContainer(ctx context.Context, o ContainerOptions) (*Container, error) {
+	if o.Spec == nil || o.Spec.Process == nil {
+		return nil, fmt.Errorf("create container %s: its spec has no process: %w", o.ID, errdefs.ErrInvalidArgument)
+	}
+	c := newContainer(s, o.ID, o.Bundle)
+	c.init.launch = c.launchInit
+	c.init.terminal = o.Terminal
+	c.init.wanted = wantedStreams{stdin: o.Stdin, stdout: o.Stdout, stderr: o.Stderr && !o.Terminal}
+	if err := s.enroll(c); err != nil {
+		return nil, err
+	}
+	bounded, cancel := s.life.during(ctx, s.createTimeout())
+	defer cancel()
+	if err := c.create(bounded, o); err != nil {
+		err = errors.Join(err, c.abandon(ctx))
+		return nil, s.life.explainIfOver("create container "+o.ID, err)
+	}
+	return c, nil
+}
+
+// createTimeout bounds the creation of one container.
+func (s *Sandbox) createTimeout() time.Duration {
+	if t := s.options.Config.Runtime.CreateContainerTimeout.Duration(); t > 0 {
+		return t
+	}
+	return createTimeout
+}
+
+// abandon takes back a creation that failed.
+func (c *Container) abandon(ctx context.Context) error {
+	ctx = context.WithoutCancel(ctx)
+	err := errors.Join(c.removeFromGuest(ctx), c.release(ctx))
+	c.init.exit(exitKilled)
+	c.sandbox.forget(c)
+	return err
+}
+
+// create places the container's files, and has the guest make it.
+func (c *Container) create(ctx context.Context, o ContainerOptions) error {
+	s := c.sandbox
+	caps := s.capabilities()
+	root, err := storage.PlanRootfs(c.id, o.Rootfs, filepath.Join(o.Bundle, "rootfs"), caps)
+	if err != nil {
+		return err
+	}
+	plan, err := storage.PlanMounts(c.id, specMounts(o.Spec), s.drivers.Facts, caps)
+	if err != nil {
+		return err
+	}
+	guest, err := spec.ToGuest(o.Spec, spec.Env{
+		ContainerID: c.id, RootPath: root.GuestPath, SharedPIDNS: s.options.SharedPIDNS,
+		Mounts: plan.Mounts, Devices: plan.Devices, VCPUs: s.size().VCPUs,
+		DisableSeccomp: s.options.Config.Runtime.DisableGuestSeccomp,
+	})
+	if err != nil {
+		return err
+	}
+	guest.Process.Terminal = o.Terminal
+	storages, err := c.placeRoot(ctx, root)
+	if err != nil {
+		return err
+	}
+	more, devices, err := c.placeMounts(ctx, plan)
+	if err != nil {
+		return err
+	}
+	return c.createInGuest(ctx, &agentpb.CreateContainerRequest{
+		ContainerId: c.id, ExecId: c.id, OCI: guest, Devices: devices,
+		Storages: append(storages, more...), SandboxPidns: s.options.SharedPIDNS,
+	})
+}
+
+// createInGuest asks the agent and connects the streams of init meanwhile.
+func (c *Container) createInGuest(ctx context.Context, req *agentpb.CreateContainerRequest) error {
+	c.mu.Lock()
+	c.inGuest = true // or may be, when the call fails half-way
+	c.mu.Unlock()
+	return c.init.withStreams(ctx, func(ctx context.Context, t streamTokens) error {
+		req.StdinPort, req.StdoutPort, req.StderrPort = uint32(t.stdin), uint32(t.stdout), uint32(t.stderr)
+		agent := c.sandbox.guest()
+		_, err := ask(ctx, agent, "create container "+c.id+" in the guest", c.sandbox.createTimeout(), agent.service.CreateContainer, req)
+		return err
+	})
+}
+
+// specMounts translates the spec's mounts for the planner.
+func specMounts(in *specs.Spec) []storage.Mount {
+	var mounts []storage.Mount
+	for _, m := range in.Mounts {
+		mounts = append(mounts, storage.Mount{Type: m.Type, Source: m.Source, Destination: m.Destination, Options: m.Options})
+	}
+	return mounts
+}

@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package sandbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/katapod/katapod/hypervisor"
+)
+
+// Everything that can end a pod under its containers reports to died: the VMM,
+// its helpers and the agent's connection. The first report counts; it ends the
+// pod's life, and with it every call to the guest, and leads to bury.
+
+// watchVM reports the VMM's end.
+func (s *Sandbox) watchVM(vm hypervisor.VM) {
+	select {
+	case <-vm.Done():
+		s.died(vmCause(vm))
+	case <-s.life.ctx.Done():
+	}
+}
+
+// vmCause is what a VMM that ended says.
+func vmCause(vm hypervisor.VM) error {
+	cause := vm.Exit().Cause
+	if cause == nil {
+		cause = errors.New("the hypervisor was stopped")
+	}
+	if code, known := vmCode(cause); known {
+		return withCode(code, cause)
+	}
+	return withCode(CodeVMMDied, cause)
+}
+
+// watchShare reports the end of the share's daemon, without which the guest
+// hangs on its files.
+func (s *Sandbox) watchShare(d ShareDaemon) {
+	select {
+	case <-d.Done():
+		s.died(withCode(CodeVirtiofsdDied, fmt.Errorf("the file system daemon of the pod ended: %w", d.Exit())))
+	case <-s.life.ctx.Done():
+	}
+}
+
+// agentLost reports the end of the agent's connection.
+func (s *Sandbox) agentLost() {
+	s.died(withCode(CodeAgentLost, errors.New("the connection to the agent in the guest broke")))
+}
+
+// died ends the pod's life because of cause. A pod that starts notices by its
+// steps; one that runs is buried.
+func (s *Sandbox) died(cause error) {
+	s.mu.Lock()
+	if s.life.over() {
+		s.mu.Unlock()
+		return
+	}
+	s.life.end(cause)
+	to, err := next(podTransitions(), s.name(), s.state, onDeath)
+	if err != nil { // it starts, or is stopped already
+		s.mu.Unlock()
+		return
+	}
+	s.state = to
+	s.failure = s.newFailure(stepRunning, cause)
+	s.mu.Unlock()
+	s.killAll()
+	go s.bury()
+}
+
+// killAll gives every process its end. Nobody asks the guest: it is gone.
+func (s *Sandbox) killAll() {
+	for _, c := range s.Containers() {
+		c.die()
+	}
+}
+
+// bury releases a pod that died.
+func (s *Sandbox) bury() {
+	f := s.explainDeath()
+	s.mu.Lock()
+	s.failure = f
+	s.mu.Unlock()
+	s.log.WithError(f).Error("the pod died")
+	if err := f.write(s.dirs.failure()); err != nil {
+		s.log.WithError(err).Warn("cannot store why the pod died")
+	}
+	s.end(context.Background())
+}
+
+// explainDeath finds the cause of the cause: an agent whose connection broke
+// may be that of a VMM that is just ending.
+func (s *Sandbox) explainDeath() *Failure {
+	vm := s.machine()
+	timer := time.NewTimer(causeTimeout)
+	defer timer.Stop()
+	select {
+	case <-vm.Done():
+		if vm.Exit().Cause != nil {
+			return s.newFailure(stepRunning, vmCause(vm))
+		}
+	case <-timer.C:
+	}
+	return s.newFailure(stepRunning, context.Cause(s.life.ctx))
+}
+
+// startFailed takes back what a start that failed did.
+func (s *Sandbox) startFailed(ctx context.Context, err error) error {
+	if s.life.over() && !errors.Is(context.Cause(s.life.ctx), errStopped) {
+		err = s.preferDeath(err)
+	}
+	f := s.newFailure(StepCheck, err)
+	s.mu.Lock()
+	s.failure = f
+	s.mu.Unlock()
+	if err := s.move(onFail); err != nil {
+		return err
+	}
+	s.life.end(f)
+	s.log.WithError(f).Error("the pod did not start")
+	s.end(context.WithoutCancel(ctx))
+	if err := s.removeState(); err != nil {
+		s.log.WithError(err).Error("cannot remove the state directory of the pod")
+	}
+	return f
+}
+
+// preferDeath puts what ended the pod in the place of the error of the step
+// that noticed.
+func (s *Sandbox) preferDeath(err error) error {
+	step := stepRunning
+	var at *stepError
+	if errors.As(err, &at) {
+		step = at.step
+	}
+	cause := context.Cause(s.life.ctx)
+	if vm := s.machine(); vm != nil {
+		timer := time.NewTimer(causeTimeout)
+		defer timer.Stop()
+		select {
+		case <-vm.Done():
+			if vm.Exit().Cause != nil {
+				cause = vmCause(vm)
+			}
+		case <-timer.C:
+		}
+	}
+	return &stepError{step: step, err: cause}
+}
+
+// end releases everything on the host and reaches the last state. It never
+// waits for the guest.
+func (s *Sandbox) end(ctx context.Context) {
+	s.killAll()
+	ctx, cancel := context.WithTimeout(ctx, releaseTimeout)
+	defer cancel()
+	err := s.releaseHost(ctx)
+	if err != nil {
+		s.log.WithError(err).Error("some resources of the pod could not be released; the ledger keeps them for a clean-up")
+	}
+	s.mu.Lock()
+	s.releaseErr, s.endedAt = err, time.Now()
+	s.mu.Unlock()
+	if err := s.move(onReleased); err != nil {
+		s.log.WithError(err).Error("a pod ended twice")
+		return
+	}
+	close(s.done)
+}
+
+// releaseHost undoes everything: the VM first, so that nothing is in use any
+// more, then containers, then the steps backwards, then whatever the ledger
+// still holds.
+func (s *Sandbox) releaseHost(ctx context.Context) error {
+	errs := []error{s.undoVM(ctx), s.undoShareDaemon(ctx)}
+	for _, c := range s.Containers() {
+		errs = append(errs, c.release(ctx))
+	}
+	errs = append(errs, s.runner.undo(ctx), s.resources.releaseAll(ctx))
+	return errors.Join(errs...)
+}
+
+// removeState removes the state directory, unless the ledger still holds
+// something. A second call does nothing.
+func (s *Sandbox) removeState() error {
+	if held := s.resources.ledger.Held(); len(held) > 0 {
+		return fmt.Errorf("%s still holds %v and is kept for a clean-up", s.dirs.ledger(), held)
+	}
+	if err := os.RemoveAll(s.dirs.state); err != nil {
+		return fmt.Errorf("remove the state directory of the pod: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package sandbox
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/containerd/errdefs"
+
+	"github.com/katapod/katapod/sandbox/config"
+)
+
+// dirs are the pod's places on the host, all below the configured state_dir.
+type dirs struct {
+	state string // of this pod; tools look here
+	vm    string // sockets, whose paths must be short
+}
+
+func newDirs(c config.Runtime, id string) dirs {
+	return dirs{state: c.SandboxDir(id), vm: c.VMDir(id)}
+}
+
+func (d dirs) ledger() string   { return ledgerIn(d.state) }
+func (d dirs) timeline() string { return filepath.Join(d.state, "timeline.json") }
+func (d dirs) failure() string  { return filepath.Join(d.state, "failure.json") }
+func (d dirs) netns() string    { return filepath.Join(d.state, "netns") }
+func (d dirs) share() string    { return filepath.Join(d.state, "shared") }
+func (d dirs) disks() string    { return filepath.Join(d.state, "disks") }
+
+// ledgerIn is the ledger's path in a state directory.
+func ledgerIn(state string) string { return filepath.Join(state, "ledger") }
+
+// create makes the state directory, which must not exist.
+func (d dirs) create() error {
+	if err := os.MkdirAll(filepath.Dir(d.state), 0o711); err != nil {
+		return fmt.Errorf("make the directory of all pods: %w", err)
+	}
+	err := os.Mkdir(d.state, 0o711)
+	if errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("make the state directory of the pod: %s exists; a pod of this id runs, or was not cleaned up: %w",
+			d.state, errdefs.ErrAlreadyExists)
+	}
+	if err != nil {
+		return fmt.Errorf("make the state directory of the pod: %w", err)
+	}
+	return nil
+}

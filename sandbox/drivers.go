@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package sandbox
+
+import (
+	"context"
+	"os"
+
+	"github.com/katapod/katapod/hypervisor"
+	"github.com/katapod/katapod/network"
+	"github.com/katapod/katapod/sandbox/config"
+	"github.com/katapod/katapod/sandbox/hostcgroup"
+	"github.com/katapod/katapod/sandbox/storage"
+)
+
+// Drivers are a pod's seams to the host. [DefaultDrivers] gives the real ones;
+// all fields are needed.
+type Drivers struct {
+	// Check finds what can be known to be wrong before anything is acquired.
+	Check func(config.Config) error
+	// NewVM makes a VM that is not started.
+	NewVM func(hypervisor.Config) (hypervisor.VM, error)
+	// NewCgroup makes the pod's cgroup; RemoveCgroup removes one by its path
+	// and takes one that is gone for removed.
+	NewCgroup    func(path string, l hostcgroup.Limits) (Cgroup, error)
+	RemoveCgroup func(path string) error
+	// Network is what is done in network namespaces.
+	Network Network
+	// StartShare runs the daemon that serves the share, listening already.
+	StartShare func(ctx context.Context, c ShareConfig) (ShareDaemon, error)
+	// Mounts mounts on the host.
+	Mounts Mounter
+	// Facts answers the storage planner.
+	Facts storage.Facts
+	// Mkfs puts an empty file system of that type on the file at path.
+	Mkfs func(ctx context.Context, fsType, path string) error
+	// KillProcess ends the process that has this start time, of proc(5), and
+	// waits until it is gone. One that is gone, or whose pid belongs to another
+	// process now, is no error.
+	KillProcess func(ctx context.Context, pid, startTime string) error
+	// Host tells the host's CPUs and memory in MiB.
+	Host func() (cpus, memoryMiB int, err error)
+}
+
+// Cgroup is the pod's control group on the host.
+type Cgroup interface {
+	// Add moves a process into the group.
+	Add(pid int) error
+	// Stat is what the group used so far.
+	Stat() (hostcgroup.Stats, error)
+	// OOMKills is how many of its processes the kernel killed for lack of memory.
+	OOMKills() (uint64, error)
+}
+
+// Network is what is done in network namespaces, which are named by path.
+type Network interface {
+	// Create makes a namespace; Remove undoes it and takes one that is gone for
+	// removed.
+	Create(path string) error
+	Remove(path string) error
+	// Scan reads what a namespace holds.
+	Scan(path string) (network.State, error)
+	// Connect joins an endpoint to a new TAP device of that name and returns
+	// its open queues, which the caller closes.
+	Connect(path, tap string, ep network.Endpoint, queues int) ([]*os.File, error)
+	// Disconnect undoes Connect. What is gone is no error.
+	Disconnect(path, tap, device string) error
+}
+
+// ShareConfig is what the daemon of the share is started with.
+type ShareConfig struct {
+	// Binary is virtiofsd's path; Socket is where it listens; Dir is what it
+	// serves; Cache and ExtraArgs are passed on.
+	Binary, Socket, Dir, Cache string
+	ExtraArgs                  []string
+	// Debug makes it talkative.
+	Debug bool
+	// Spawned is called with its process id before it serves.
+	Spawned func(pid int) error
+}
+
+// ShareDaemon is a running virtiofsd.
+type ShareDaemon interface {
+	// Done is closed when it has ended; Exit says why, nil after Stop.
+	Done() <-chan struct{}
+	Exit() error
+	// Stop ends it. It may be called more than once.
+	Stop(ctx context.Context) error
+}
+
+// Mounter mounts on the host.
+type Mounter interface {
+	// Share makes dir a mount point whose later mounts propagate to copies of
+	// the mount namespace.
+	Share(dir string) error
+	// Mount mounts at target, an existing directory.
+	Mount(m storage.HostMount, target string) error
+	// Bind binds source to target, both existing.
+	Bind(source, target string, readOnly, recursive bool) error
+	// Unmount takes every mount at target away. No mount is no error.
+	Unmount(target string) error
+}

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package sandbox
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/containerd/errdefs"
+
+	"github.com/katapod/katapod/hypervisor"
+	"github.com/katapod/katapod/hypervisor/qemu"
+	"github.com/katapod/katapod/network"
+	"github.com/katapod/katapod/sandbox/config"
+	"github.com/katapod/katapod/sandbox/hostcgroup"
+	"github.com/katapod/katapod/sandbox/storage"
+)
+
+// DefaultDrivers are the real ones, with the VMM that the configuration names.
+// One that is not built in is errdefs.ErrNotImplemented.
+func DefaultDrivers(c config.Config) (Drivers, error) {
+	if c.Hypervisor.Name != qemu.Name {
+		return Drivers{}, fmt.Errorf("the hypervisor %q is not built in; configure %q: %w",
+			c.Hypervisor.Name, qemu.Name, errdefs.ErrNotImplemented)
+	}
+	d := hostDrivers()
+	d.NewVM = func(c hypervisor.Config) (hypervisor.VM, error) { return qemu.New(c), nil }
+	return d, nil
+}
+
+// hostDrivers are those that every VMM has in common.
+func hostDrivers() Drivers {
+	return Drivers{
+		Check:        checkFiles,
+		NewCgroup:    newHostCgroup,
+		RemoveCgroup: removeHostCgroup,
+		Network:      hostNetwork{},
+		StartShare:   startVirtiofsd,
+		Mounts:       hostMounts{},
+		Facts:        storage.Host{},
+		Mkfs:         mkfs,
+		KillProcess:  killProcess,
+		Host:         hostSize,
+	}
+}
+
+func newHostCgroup(path string, l hostcgroup.Limits) (Cgroup, error) {
+	group, err := hostcgroup.Create(path, l)
+	if err != nil {
+		return nil, err
+	}
+	return group, nil
+}
+
+func removeHostCgroup(path string) error {
+	group, err := hostcgroup.Load(path)
+	if errdefs.IsNotFound(err) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return group.Delete()
+}
+
+// hostNetwork is the [Network] of the host's kernel.
+type hostNetwork struct{}
+
+func (hostNetwork) Create(path string) error                { return network.NewNamespace(path) }
+func (hostNetwork) Remove(path string) error                { return network.DeleteNamespace(path) }
+func (hostNetwork) Scan(path string) (network.State, error) { return network.Scan(path) }
+func (hostNetwork) Disconnect(path, tap, device string) error {
+	return network.Disconnect(path, tap, device)
+}
+func (hostNetwork) Connect(path, tap string, ep network.Endpoint, queues int) ([]*os.File, error) {
+	t, err := network.Connect(path, ep, network.Options{Queues: queues, Name: tap})
+	if err != nil {
+		return nil, err
+	}
+	return t.Files, nil
+}
+
+var errNoShare = errors.New("virtiofsd is not built in")

@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package sandbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/containerd/errdefs"
+	"github.com/containerd/log"
+
+	"github.com/katapod/katapod/sandbox/ledger"
+)
+
+// Sandbox is one pod: a VM and the containers in it. It is safe for concurrent
+// use.
+type Sandbox struct {
+	options   Options
+	drivers   Drivers
+	log       *log.Entry
+	dirs      dirs
+	life      life
+	resources *resources
+	runner    *runner
+	done      chan struct{}
+	oom       chan string
+	parts     parts
+	network   podNetwork
+
+	mu         sync.Mutex
+	state      State
+	failure    *Failure
+	releaseErr error
+	startedAt  time.Time
+	endedAt    time.Time
+	containers map[string]*Container
+}
+
+// New makes a pod that is not started. On the host it makes the state directory
+// with the ledger and nothing else; Stop removes them. An id whose directory
+// exists is errdefs.ErrAlreadyExists.
+func New(o Options, d Drivers) (*Sandbox, error) {
+	if err := validID("pod", o.ID); err != nil {
+		return nil, err
+	}
+	dirs := newDirs(o.Config.Runtime, o.ID)
+	if err := dirs.create(); err != nil {
+		return nil, err
+	}
+	book, err := ledger.Open(dirs.ledger())
+	if err != nil {
+		return nil, errors.Join(err, os.RemoveAll(dirs.state))
+	}
+	s := &Sandbox{
+		options:    o,
+		drivers:    d,
+		log:        log.L.WithField("sandbox", o.ID),
+		dirs:       dirs,
+		life:       newLife(),
+		resources:  &resources{ledger: book, undo: d.undoTable()},
+		runner:     &runner{timeline: &timeline{}},
+		done:       make(chan struct{}),
+		oom:        make(chan string),
+		state:      StateCreated,
+		containers: map[string]*Container{},
+	}
+	return s, nil
+}
+
+// ID names the pod.
+func (s *Sandbox) ID() string { return s.options.ID }
+
+// Options are what the pod was made from.
+func (s *Sandbox) Options() Options { return s.options }
+
+// Done is closed when the pod has ended, for whatever reason, and nothing of
+// it is left on the host but its state directory.
+func (s *Sandbox) Done() <-chan struct{} { return s.done }
+
+// State is where the pod is in its life.
+func (s *Sandbox) State() State {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.state
+}
+
+// Failure is why the pod did not start, or died; nil when neither is so.
+func (s *Sandbox) Failure() *Failure {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.failure
+}
+
+// StartedAt is when the pod was up; zero before.
+func (s *Sandbox) StartedAt() time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.startedAt
+}
+
+// EndedAt is when the pod ended; zero before.
+func (s *Sandbox) EndedAt() time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.endedAt
+}
+
+// Timeline lists the steps of the start, as far as they have ended.
+func (s *Sandbox) Timeline() []Step { return s.runner.timeline.list() }
+
+// OOMEvents tells the ids of containers in which the guest killed a process for
+// lack of memory, one per kill. It is never closed; Done says that no more come.
+func (s *Sandbox) OOMEvents() <-chan string { return s.oom }
+
+// Start brings the pod up, step by step. When a step fails, everything is taken
+// back, the pod is stopped, and the error is a *[Failure]. A pod that is not
+// created is errdefs.ErrFailedPrecondition.
+func (s *Sandbox) Start(ctx context.Context) error {
+	if err := s.move(onStart); err != nil {
+		return err
+	}
+	began := time.Now()
+	s.runner.timeline.start(began)
+	running, cancel := s.life.during(ctx, 0)
+	defer cancel()
+	err := s.runner.run(running, s.stages())
+	if err == nil {
+		err = s.up()
+	}
+	if err != nil {
+		return s.startFailed(ctx, err)
+	}
+	s.log.WithField("took", time.Since(began).Round(time.Millisecond)).Info("the pod is up")
+	if err := s.runner.timeline.write(s.dirs.timeline()); err != nil {
+		s.log.WithError(err).Warn("cannot store the timeline of the start")
+	}
+	go s.collectOOM()
+	return nil
+}
+
+// up makes the pod run, unless it died meanwhile.
+func (s *Sandbox) up() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.life.over() {
+		return &stepError{step: stepRunning, err: context.Cause(s.life.ctx)}
+	}
+	to, err := next(podTransitions(), s.name(), s.state, onUp)
+	if err != nil {
+		return err
+	}
+	s.state, s.startedAt = to, time.Now()
+	return nil
+}
+
+// move takes one arrow of the life cycle.
+func (s *Sandbox) move(on string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	to, err := next(podTransitions(), s.name(), s.state, on)
+	s.state = to
+	return err
+}
+
+// name is the pod in errors.
+func (s *Sandbox) name() string { return "pod " + s.options.ID }
+
+// Container returns a container of the pod, or errdefs.ErrNotFound.
+func (s *Sandbox) Container(id string) (*Container, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if c, ok := s.containers[id]; ok {
+		return c, nil
+	}
+	return nil, fmt.Errorf("container %s in pod %s: %w", id, s.options.ID, errdefs.ErrNotFound)
+}
+
+// Containers returns the pod's containers, in no order.
+func (s *Sandbox) Containers() []*Container {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := make([]*Container, 0, len(s.containers))
+	for _, c := range s.containers {
+		all = append(all, c)
+	}
+	return all
+}
+
+// enroll adds a container to a pod that runs.
+func (s *Sandbox) enroll(c *Container) error {
+	if err := validID("container", c.id); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.state != StateRunning || s.life.over() {
+		err := fmt.Errorf("pod %s is %s and takes no container: %w", s.options.ID, s.state, errdefs.ErrFailedPrecondition)
+		if s.failure != nil {
+			return fmt.Errorf("%w: %w", err, s.failure)
+		}
+		return err
+	}
+	if _, taken := s.containers[c.id]; taken {
+		return fmt.Errorf("container %s: %w", c.id, errdefs.ErrAlreadyExists)
+	}
+	s.containers[c.id] = c
+	return nil
+}
+
+// forget takes a container out of the pod.
+func (s *Sandbox) forget(c *Container) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.containers[c.id] == c {
+		delete(s.containers, c.id)
+	}
+}

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package sandbox
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/katapod/katapod/protocols/agentpb"
+	"github.com/katapod/katapod/protocols/transport"
+)
+
+// startAgent waits until the agent answers. The VM's end ends the wait.
+func (s *Sandbox) startAgent(ctx context.Context) error {
+	timeout := s.options.Config.Agent.DialTimeout.Duration()
+	if timeout <= 0 {
+		timeout = dialTimeout
+	}
+	dialCtx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	began := time.Now()
+	conn, err := s.dialer().Dial(dialCtx, transport.PortAgent)
+	if err != nil {
+		if dialCtx.Err() != nil && ctx.Err() == nil {
+			err = fmt.Errorf("%w: %w", context.DeadlineExceeded, err)
+		}
+		return fmt.Errorf("reach the agent in the guest within %v: %w", timeout, err)
+	}
+	agent := newAgentClient(conn, s.life, s.agentLost)
+	s.parts.with(func(p *parts) { p.agent = agent })
+	check := max(checkTimeout, timeout-time.Since(began))
+	_, err = ask(ctx, agent, "check the agent's health", check, agent.health.Check, &agentpb.CheckRequest{})
+	return err
+}
+
+func (s *Sandbox) undoAgent(context.Context) error {
+	if agent := s.guest(); agent != nil {
+		agent.close()
+	}
+	return nil
+}

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package sandbox
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/containerd/errdefs"
+
+	"github.com/katapod/katapod/sandbox/sizing"
+)
+
+// check finds what can be known to be wrong before anything is acquired, and
+// how large the VM is to be.
+func (s *Sandbox) check(context.Context) error {
+	if err := s.drivers.Check(s.options.Config); err != nil {
+		return err
+	}
+	cpus, memory, err := s.drivers.Host()
+	if err != nil {
+		return fmt.Errorf("read the host's CPUs and memory: %w", err)
+	}
+	h := s.options.Config.Hypervisor
+	size, err := sizing.VM(s.options.Resources, sizing.Bounds{
+		DefaultVCPUs: h.DefaultVCPUs, MaxVCPUs: h.DefaultMaxVCPUs,
+		DefaultMemoryMiB: h.DefaultMemory, MaxMemoryMiB: h.DefaultMaxMemory,
+		HostCPUs: cpus, HostMemoryMiB: memory,
+	})
+	if errdefs.IsFailedPrecondition(err) {
+		return withCode(CodeTooLarge, err)
+	}
+	if err != nil {
+		return withCode(CodeConfigInvalid, err)
+	}
+	s.parts.with(func(p *parts) { p.size = size })
+	return nil
+}

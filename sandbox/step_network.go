@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package sandbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/katapod/katapod/network"
+)
+
+// startNetwork settles the pod's namespace and connects what is in it already.
+func (s *Sandbox) startNetwork(ctx context.Context) error {
+	netns, err := s.ensureNetNS(ctx)
+	if err != nil {
+		return err
+	}
+	s.network.mu.Lock()
+	s.network.netns = netns
+	s.network.mu.Unlock()
+	if !s.networked() {
+		return nil
+	}
+	s.network.binding.Lock()
+	defer s.network.binding.Unlock()
+	state, err := s.scan()
+	if err != nil {
+		return err
+	}
+	for _, ep := range state.Endpoints {
+		l, err := s.connect(ctx, ep)
+		if err != nil {
+			return err
+		}
+		s.network.add(l)
+	}
+	s.network.routes, s.network.neighbors = state.Routes, state.Neighbors
+	return nil
+}
+
+// ensureNetNS returns the path of the pod's namespace, which it makes if the
+// engine gave none.
+func (s *Sandbox) ensureNetNS(ctx context.Context) (string, error) {
+	switch {
+	case s.options.NetNS != "":
+		return s.options.NetNS, nil
+	case s.options.Config.Runtime.DisableNewNetNS:
+		return "", nil
+	}
+	path := s.dirs.netns()
+	err := s.resources.acquire(ctx, netnsOf(path), func() error { return s.drivers.Network.Create(path) })
+	if err != nil {
+		return "", fmt.Errorf("make a network namespace for the pod: %w", err)
+	}
+	return path, nil
+}
+
+// startGuestNetwork tells the guest what it was connected to.
+func (s *Sandbox) startGuestNetwork(ctx context.Context) error {
+	s.network.binding.Lock()
+	defer s.network.binding.Unlock()
+	links := s.network.list()
+	if len(links) == 0 {
+		return nil
+	}
+	return s.describeNetwork(ctx, links, network.State{Routes: s.network.routes, Neighbors: s.network.neighbors})
+}
+
+// undoNetwork takes the TAP devices away, those plugged later included, and the
+// namespace if it was made here.
+func (s *Sandbox) undoNetwork(ctx context.Context) error {
+	s.network.closeFiles()
+	var errs []error
+	for _, l := range s.network.list() {
+		errs = append(errs, s.resources.release(ctx, tapOf(s.network.path(), l.tap, l.endpoint.Name)))
+	}
+	if s.network.path() == s.dirs.netns() {
+		errs = append(errs, s.resources.release(ctx, netnsOf(s.dirs.netns())))
+	}
+	return errors.Join(errs...)
+}

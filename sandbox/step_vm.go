@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package sandbox
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/katapod/katapod/hypervisor"
+	"github.com/katapod/katapod/sandbox/storage"
+)
+
+// startVM boots the VM with the network devices that the pod has so far.
+func (s *Sandbox) startVM(ctx context.Context) error {
+	vm, err := s.drivers.NewVM(s.vmConfig())
+	if err != nil {
+		return err
+	}
+	s.parts.with(func(p *parts) { p.vm = vm })
+	err = vm.Start(ctx)
+	s.network.closeFiles() // the VMM has its own
+	if err != nil {
+		if code, known := vmCode(err); known {
+			return withCode(code, err)
+		}
+		return err
+	}
+	go s.watchVM(vm)
+	return nil
+}
+
+// vmConfig translates the configuration for the driver.
+func (s *Sandbox) vmConfig() hypervisor.Config {
+	h, size := s.options.Config.Hypervisor, s.size()
+	c := hypervisor.Config{
+		ID:           s.options.ID,
+		Dir:          s.dirs.vm,
+		Binary:       h.Path,
+		NetNS:        s.network.path(),
+		Machine:      h.MachineType,
+		CPUFeatures:  h.CPUFeatures,
+		Accelerator:  h.Accelerator,
+		Kernel:       h.Kernel,
+		Initrd:       h.Initrd,
+		KernelParams: append(strings.Fields(h.KernelParams), s.agentParams()...),
+		VCPUs:        size.VCPUs,
+		MemoryMiB:    size.MemoryMiB,
+		NICs:         s.network.nics(),
+		HotplugSlots: h.HotplugSlots(),
+		Debug:        h.Debug,
+		Spawned:      s.adopt,
+	}
+	if h.Initrd == "" {
+		c.Image, c.ImageType = h.Image, h.RootfsType
+	}
+	if s.shares() {
+		c.Shares = []hypervisor.Share{{Tag: storage.ShareTag, Socket: s.shareSocket(), QueueSize: h.VirtioFSQueueSize}}
+	}
+	return c
+}
+
+// agentParams are the kernel parameters that the agent reads.
+func (s *Sandbox) agentParams() []string {
+	var params []string
+	if s.options.Config.Agent.Debug {
+		params = append(params, "agent.log=debug")
+	}
+	if s.options.Config.Agent.DebugConsole {
+		params = append(params, "agent.debug_console", "agent.debug_console_vport=1026")
+	}
+	return params
+}
+
+// undoVM kills the VMM; a second call does nothing.
+func (s *Sandbox) undoVM(ctx context.Context) error {
+	vm := s.machine()
+	if vm == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, vmStopTimeout)
+	defer cancel()
+	if err := vm.Stop(ctx); err != nil {
+		return fmt.Errorf("stop the VM: %w", err)
+	}
+	return nil
+}
+
+// vmCode finds the code of what a VMM says about its end. Drivers describe it
+// in a sentence only; these are the words that the VM contract's suite has them
+// use.
+func vmCode(cause error) (Code, bool) {
+	text := cause.Error()
+	for _, known := range []struct {
+		words string
+		code  Code
+	}{
+		{"guest panic", CodeGuestPanicked},
+		{"the accelerator ", CodeAcceleratorUnusable},
+		{"the guest image ", CodeImageCorrupt},
+		{"the guest initrd ", CodeImageCorrupt},
+	} {
+		if strings.Contains(text, known.words) {
+			return known.code, true
+		}
+	}
+	return "", false
+}

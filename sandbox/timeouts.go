@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package sandbox
+
+import "time"
+
+// Every call to the guest ends at the first of: an answer, the caller's
+// context, the pod's death, and the time below. The times are generous, since a
+// guest under emulation on a busy host is slow: they bound a guest that hangs,
+// and a guest that dies is noticed at once without them.
+const (
+	// dialTimeout bounds the wait for the agent when the configuration says
+	// nothing: boot of the guest included.
+	dialTimeout = 45 * time.Second
+	// checkTimeout bounds Health.Check of an agent that listens already.
+	checkTimeout = 10 * time.Second
+	// createTimeout bounds CreateContainer when the configuration says nothing:
+	// the agent waits for disks and mounts file systems.
+	createTimeout = 60 * time.Second
+	// requestTimeout bounds all calls that change the guest and for which there
+	// is no reason to differ.
+	requestTimeout = 30 * time.Second
+	// queryTimeout bounds calls that only read: kubelet asks for statistics
+	// every ten seconds, and a late answer is of no use to it.
+	queryTimeout = 10 * time.Second
+	// signalTimeout bounds SignalProcess: a caller that kills wants to know soon
+	// whether the guest is worth waiting for.
+	signalTimeout = 10 * time.Second
+	// destroySandboxTimeout bounds the guest's chance to write back its disks.
+	// The VM is killed afterwards whether it answered or not.
+	destroySandboxTimeout = 3 * time.Second
+	// streamTimeout bounds the dialling of one stdio stream.
+	streamTimeout = 10 * time.Second
+	// causeTimeout is how long a lost agent connection waits for the VMM's own
+	// end, which tells more: a VMM that exits closes the connection first.
+	causeTimeout = 500 * time.Millisecond
+	// releaseTimeout bounds the release of the pod's resources on the host. What
+	// is not released by then stays in the ledger for Cleanup.
+	releaseTimeout = 20 * time.Second
+	// vmStopTimeout bounds the kill of the VMM.
+	vmStopTimeout = 10 * time.Second
+	// oomRetryDelay spaces GetOOMEvent calls that an agent refuses.
+	oomRetryDelay = time.Second
+)
