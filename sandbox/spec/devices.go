@@ -3,9 +3,100 @@
 package spec
 
 import (
+	"fmt"
+	"slices"
+
+	"github.com/containerd/errdefs"
 	"github.com/opencontainers/runtime-spec/specs-go"
 
 	"github.com/katapod/katapod/protocols/agentpb"
+	"github.com/katapod/katapod/sandbox/storage"
 )
 
-func devices(in *specs.Spec, out *agentpb.Spec, e Env) error { return nil }
+// guestNodes are device nodes whose numbers Linux fixes, so that the guest's are
+// the host's (Documentation/admin-guide/devices.txt).
+var guestNodes = map[string]struct{ major, minor int64 }{
+	"/dev/null": {1, 3}, "/dev/zero": {1, 5}, "/dev/full": {1, 7}, "/dev/random": {1, 8}, "/dev/urandom": {1, 9},
+	"/dev/tty": {5, 0}, "/dev/console": {5, 1}, "/dev/ptmx": {5, 2}, "/dev/fuse": {10, 229}, "/dev/net/tun": {10, 200},
+}
+
+// devices keeps the nodes that every guest has and adds the storage plan's block
+// devices, with the host's numbers: the agent puts the guest's in, by path. Other
+// devices of the host do not exist in the guest.
+func devices(in *specs.Spec, out *agentpb.Spec, e Env) error {
+	for _, d := range in.Linux.Devices {
+		switch {
+		case isGuestNode(d):
+			out.Linux.Devices = append(out.Linux.Devices, device(d))
+		case isPlanned(d.Path, e), isPrivileged(in):
+			// Planned ones follow; a privileged container gets the guest's.
+		default:
+			return fmt.Errorf("linux.devices: %s (%s %d:%d) is a device of the host, which a VM does not have; "+
+				"remove it, or use privileged_without_host_devices = true in containerd: %w",
+				d.Path, d.Type, d.Major, d.Minor, errdefs.ErrNotImplemented)
+		}
+	}
+	for _, d := range e.Devices {
+		out.Linux.Devices = append(out.Linux.Devices, blockDevice(in, d))
+	}
+	return nil
+}
+
+func isGuestNode(d specs.LinuxDevice) bool {
+	known, ok := guestNodes[d.Path]
+	return ok && d.Major == known.major && d.Minor == known.minor
+}
+
+func isPlanned(path string, e Env) bool {
+	return slices.ContainsFunc(e.Devices, func(d storage.Device) bool { return d.ContainerPath == path })
+}
+
+// isPrivileged tells a container that may use every device.
+func isPrivileged(in *specs.Spec) bool {
+	if in.Linux.Resources == nil {
+		return false
+	}
+	return slices.ContainsFunc(in.Linux.Resources.Devices, func(r specs.LinuxDeviceCgroup) bool {
+		return r.Allow && (r.Type == "" || r.Type == "a") && isAny(r.Major) && isAny(r.Minor) && r.Access == "rwm"
+	})
+}
+
+// isAny tells "every number" of a device rule.
+func isAny(number *int64) bool { return number == nil || *number == -1 }
+
+// blockDevice is a planned one, with owner and mode as the spec has them.
+func blockDevice(in *specs.Spec, d storage.Device) *agentpb.LinuxDevice {
+	for _, asked := range in.Linux.Devices {
+		if asked.Path == d.ContainerPath {
+			return device(asked)
+		}
+	}
+	return &agentpb.LinuxDevice{Path: d.ContainerPath, Type: "b", Major: d.Major, Minor: d.Minor, FileMode: 0o660}
+}
+
+func device(in specs.LinuxDevice) *agentpb.LinuxDevice {
+	out := &agentpb.LinuxDevice{Path: in.Path, Type: in.Type, Major: in.Major, Minor: in.Minor}
+	if in.FileMode != nil {
+		out.FileMode = uint32(*in.FileMode)
+	}
+	if in.UID != nil {
+		out.UID = *in.UID
+	}
+	if in.GID != nil {
+		out.GID = *in.GID
+	}
+	return out
+}
+
+// deviceRules are the spec's, and one for each planned device that the spec
+// does not name itself.
+func deviceRules(in *specs.Spec, e Env) []*agentpb.LinuxDeviceCgroup {
+	var rules []*agentpb.LinuxDeviceCgroup
+	for _, d := range e.Devices {
+		named := slices.ContainsFunc(in.Linux.Devices, func(asked specs.LinuxDevice) bool { return asked.Path == d.ContainerPath })
+		if !named {
+			rules = append(rules, &agentpb.LinuxDeviceCgroup{Allow: true, Type: "b", Major: d.Major, Minor: d.Minor, Access: "rwm"})
+		}
+	}
+	return rules
+}

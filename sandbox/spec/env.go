@@ -10,10 +10,8 @@ type Env struct {
 	ContainerID string
 	// RootPath is the root file system's path in the guest.
 	RootPath string
-	// IsSandbox is true for the pod's own container.
-	IsSandbox bool
 	// SharedPIDNS is whether the pod's containers share the sandbox's PID
-	// namespace.
+	// namespace. Without it a container cannot join another's.
 	SharedPIDNS bool
 	// Mounts take the place of the spec's, already in the guest's form.
 	Mounts []storage.GuestMount
@@ -21,6 +19,9 @@ type Env struct {
 	Devices []storage.Device
 	// DisableSeccomp drops the seccomp profile (disable_guest_seccomp).
 	DisableSeccomp bool
+	// DisableSELinux drops SELinux labels (disable_guest_selinux); otherwise
+	// they are refused.
+	DisableSELinux bool
 	// VCPUs is how many CPUs the guest has; a cpuset beyond them is dropped.
 	// 0 means unknown: every cpuset is dropped.
 	VCPUs int

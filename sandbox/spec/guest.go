@@ -5,6 +5,7 @@ package spec
 import (
 	"fmt"
 	"maps"
+	"strings"
 
 	"github.com/containerd/errdefs"
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -13,14 +14,14 @@ import (
 )
 
 // step writes its fields of the guest's form, or says why it cannot. Steps are
-// pure and independent of each other, but for their order in the list.
+// pure and do not read what other steps wrote.
 type step func(in *specs.Spec, out *agentpb.Spec, e Env) error
 
 // steps turn a spec into the guest's form, in this order. The refusals come
 // first: what cannot be honoured is said before anything else is looked at.
 func steps() []step {
 	return []step{
-		refuse, general, process, rootfs, mounts, linux, namespaces, devices,
+		refuse, general, process, root, mounts, hooks, linux, namespaces, devices,
 		resources, seccomp, annotations,
 	}
 }
@@ -30,7 +31,7 @@ func steps() []step {
 // its path; a spec that is wrong in itself is errdefs.ErrInvalidArgument.
 func ToGuest(in *specs.Spec, e Env) (*agentpb.Spec, error) {
 	if in == nil || in.Process == nil || in.Linux == nil {
-		return nil, fmt.Errorf("the OCI spec has no process or linux section: %w", errdefs.ErrInvalidArgument)
+		return nil, fmt.Errorf("OCI spec of container %s: it has no process or no linux section: %w", e.ContainerID, errdefs.ErrInvalidArgument)
 	}
 	out := &agentpb.Spec{Linux: &agentpb.Linux{}}
 	for _, do := range steps() {
@@ -48,8 +49,8 @@ func general(in *specs.Spec, out *agentpb.Spec, _ Env) error {
 	return nil
 }
 
-// rootfs names the root's place in the guest.
-func rootfs(in *specs.Spec, out *agentpb.Spec, e Env) error {
+// root names the root file system's place in the guest.
+func root(in *specs.Spec, out *agentpb.Spec, e Env) error {
 	out.Root = &agentpb.Root{Path: e.RootPath}
 	if in.Root != nil {
 		out.Root.Readonly = in.Root.Readonly
@@ -57,8 +58,17 @@ func rootfs(in *specs.Spec, out *agentpb.Spec, e Env) error {
 	return nil
 }
 
-// mounts takes the storage plan's.
-func mounts(_ *specs.Spec, out *agentpb.Spec, e Env) error {
+// mounts takes the storage plan's. Ids mapped per mount have no place in the
+// agent's protocol.
+func mounts(in *specs.Spec, out *agentpb.Spec, e Env) error {
+	for _, m := range in.Mounts {
+		if err := first([]refusal{
+			{"mounts.uidMappings of " + m.Destination, len(m.UIDMappings) > 0, noWire},
+			{"mounts.gidMappings of " + m.Destination, len(m.GIDMappings) > 0, noWire},
+		}); err != nil {
+			return err
+		}
+	}
 	for _, m := range e.Mounts {
 		out.Mounts = append(out.Mounts, &agentpb.Mount{
 			Destination: m.Destination, Source: m.Source, Type: m.Type, Options: m.Options,
@@ -67,8 +77,21 @@ func mounts(_ *specs.Spec, out *agentpb.Spec, e Env) error {
 	return nil
 }
 
-// annotations go along, since hooks and tools in the guest may read them.
+// Annotations that hold host paths, or settings of this runtime on the host.
+const (
+	annotationConfig = "io.katacontainers.config"
+	annotationBundle = "io.katacontainers.pkg.oci.bundle_path"
+	annotationLogDir = "io.kubernetes.cri.sandbox-log-directory"
+	annotationCRIO   = "io.kubernetes.cri-o."
+)
+
+// annotations go along, since tools in the guest may read them, but for those
+// about the host.
 func annotations(in *specs.Spec, out *agentpb.Spec, _ Env) error {
 	out.Annotations = maps.Clone(in.Annotations)
+	maps.DeleteFunc(out.Annotations, func(key, _ string) bool {
+		return strings.HasPrefix(key, annotationConfig) || strings.HasPrefix(key, annotationCRIO) ||
+			key == annotationBundle || key == annotationLogDir
+	})
 	return nil
 }

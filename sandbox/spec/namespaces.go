@@ -4,6 +4,7 @@ package spec
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/containerd/errdefs"
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -11,25 +12,48 @@ import (
 	"github.com/katapod/katapod/protocols/agentpb"
 )
 
+// ownNamespaces are those that a spec must list. One that is absent means the
+// host's, which is another kernel.
+var ownNamespaces = [...]struct {
+	kind   specs.LinuxNamespaceType
+	remedy string
+}{
+	{specs.NetworkNamespace, "use a pod network (hostNetwork: false)"},
+	{specs.PIDNamespace, "use the pod's or the container's (hostPID: false)"},
+	{specs.IPCNamespace, "use the pod's (hostIPC: false)"},
+	{specs.UTSNamespace, "use the pod's"},
+	{specs.MountNamespace, "add one"},
+}
+
 // namespaces keeps the types and drops the paths, which are the host's: the
 // agent puts the sandbox's own in for those that a pod shares (ipc, uts, and pid
-// with SharedPIDNS). The network namespace is not listed, since the guest's own
-// is the pod's.
-func namespaces(in *specs.Spec, out *agentpb.Spec, _ Env) error {
-	network := false
+// with SharedPIDNS). The network namespace is left out, since the guest's own is
+// the pod's.
+func namespaces(in *specs.Spec, out *agentpb.Spec, e Env) error {
+	for _, own := range ownNamespaces {
+		if !slices.ContainsFunc(in.Linux.Namespaces, func(ns specs.LinuxNamespace) bool { return ns.Type == own.kind }) {
+			return fmt.Errorf("linux.namespaces lists no %s namespace, which means the host's, and a VM cannot run in it; %s: %w",
+				own.kind, own.remedy, errdefs.ErrNotImplemented)
+		}
+	}
 	for _, ns := range in.Linux.Namespaces {
-		switch ns.Type {
-		case specs.NetworkNamespace:
-			network = true
-		case specs.TimeNamespace:
-			return fmt.Errorf("linux.namespaces: a time namespace cannot be honoured: %s: %w", noWire, errdefs.ErrNotImplemented)
-		default:
+		if err := joinable(ns, in.Linux, e); err != nil {
+			return err
+		}
+		if ns.Type != specs.NetworkNamespace {
 			out.Linux.Namespaces = append(out.Linux.Namespaces, &agentpb.LinuxNamespace{Type: string(ns.Type)})
 		}
 	}
-	if !network {
-		return fmt.Errorf("linux.namespaces has no network namespace, which means the host's: a VM cannot run in it; "+
-			"use a pod network (hostNetwork: false): %w", errdefs.ErrNotImplemented)
-	}
 	return nil
+}
+
+// joinable refuses namespaces that the guest cannot make or join.
+func joinable(ns specs.LinuxNamespace, l *specs.Linux, e Env) error {
+	return first([]refusal{
+		{"linux.namespaces: a time namespace", ns.Type == specs.TimeNamespace, noWire},
+		{"linux.namespaces: the pid namespace " + ns.Path, ns.Type == specs.PIDNamespace && ns.Path != "" && !e.SharedPIDNS,
+			"it is another container's, and this pod's containers share none; use shareProcessNamespace: true"},
+		{"linux.namespaces: the user namespace " + ns.Path, ns.Type == specs.UserNamespace && len(l.UIDMappings) == 0,
+			"the spec has no uidMappings, and those of a namespace of the host are unknown to the guest"},
+	})
 }

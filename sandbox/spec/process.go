@@ -12,15 +12,19 @@ import (
 	"github.com/katapod/katapod/protocols/agentpb"
 )
 
-func process(in *specs.Spec, out *agentpb.Spec, _ Env) (err error) {
-	out.Process, err = ToGuestProcess(in.Process)
+func process(in *specs.Spec, out *agentpb.Spec, e Env) (err error) {
+	if err := refuseLabel("process.selinuxLabel", in.Process.SelinuxLabel, e.DisableSELinux); err != nil {
+		return err
+	}
+	out.Process, err = ProcessToGuest(in.Process)
 	return err
 }
 
-// ToGuestProcess returns the guest's form of a process: the container's own or
+// ProcessToGuest returns the guest's form of a process: the container's own or
 // one that exec adds. Every field that the wire has is kept, so that an exec is
-// limited as its caller asked.
-func ToGuestProcess(in *specs.Process) (*agentpb.Process, error) {
+// limited as its caller asked. An SELinux label is not looked at: that of an exec
+// is the container's, which ToGuest judged.
+func ProcessToGuest(in *specs.Process) (*agentpb.Process, error) {
 	if in == nil {
 		return nil, fmt.Errorf("no process is given: %w", errdefs.ErrInvalidArgument)
 	}

@@ -4,6 +4,7 @@ package spec
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/containerd/errdefs"
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -31,7 +32,7 @@ func first(refusals []refusal) error {
 
 // refuse looks at sections of other systems and at Linux features that need the
 // host's kernel or have no place in the agent's protocol.
-func refuse(in *specs.Spec, _ *agentpb.Spec, _ Env) error {
+func refuse(in *specs.Spec, _ *agentpb.Spec, e Env) error {
 	const otherSystem = "it is for another operating system; remove the section"
 	if err := first([]refusal{
 		{"solaris", in.Solaris != nil, otherSystem},
@@ -41,6 +42,9 @@ func refuse(in *specs.Spec, _ *agentpb.Spec, _ Env) error {
 		{"vm", in.VM != nil, "the VM is described by this runtime's configuration and annotations; remove the section"},
 		{"domainname", in.Domainname != "", noWire},
 	}); err != nil {
+		return err
+	}
+	if err := refuseLabel("linux.mountLabel", in.Linux.MountLabel, e.DisableSELinux); err != nil {
 		return err
 	}
 	return refuseLinux(in.Linux)
@@ -53,20 +57,30 @@ func refuseLinux(l *specs.Linux) error {
 		{"linux.netDevices", len(l.NetDevices) > 0, "devices of the host's network cannot be moved into a container of a VM; use CNI"},
 		{"linux.intelRdt", l.IntelRdt != nil, "cache and bandwidth allocation belong to the host; remove it"},
 		{"linux.memoryPolicy", l.MemoryPolicy != nil, noWire},
-		{"linux.personality", l.Personality != nil && l.Personality.Domain != specs.PerLinux, noWire},
-		{"linux.personality.flags", l.Personality != nil && len(l.Personality.Flags) > 0, noWire},
+		{"linux.personality", l.Personality != nil, noWire},
 		{"linux.timeOffsets", len(l.TimeOffsets) > 0, noWire},
-		{"linux.mountLabel", l.MountLabel != "", noSELinux},
 	})
 }
 
-const noSELinux = "the guest has no SELinux; run the container without a label (privileged, or enable_selinux = false in containerd)"
+// refuseLabel refuses an SELinux label unless the configuration drops labels.
+func refuseLabel(field, label string, drop bool) error {
+	return first([]refusal{{field, label != "" && !drop, "the guest has no SELinux; set disable_guest_selinux = true " +
+		"to drop labels, or enable_selinux = false in containerd"}})
+}
+
+// engineProfiles are the AppArmor profiles that containerd's CRI plugin, ctr,
+// Docker and CRI-O give to every container on a host with AppArmor.
+var engineProfiles = [...]string{"cri-containerd.apparmor.d", "containerd-default", "docker-default", "crio-default"}
+
+// isChosenProfile tells a profile that somebody chose from "none" and from an
+// engine's default.
+func isChosenProfile(profile string) bool {
+	return profile != "" && profile != "unconfined" && !slices.Contains(engineProfiles[:], profile)
+}
 
 func refuseProcess(p *specs.Process) error {
 	return first([]refusal{
-		{"process.selinuxLabel", p.SelinuxLabel != "", noSELinux},
-		{"process.apparmorProfile", p.ApparmorProfile != "" && p.ApparmorProfile != "unconfined",
-			"the guest has no AppArmor; use the profile unconfined"},
+		{"process.apparmorProfile", isChosenProfile(p.ApparmorProfile), "the guest has no AppArmor; use the profile unconfined"},
 		{"process.scheduler", p.Scheduler != nil, noWire},
 		{"process.ioPriority", p.IOPriority != nil, noWire},
 		{"process.execCPUAffinity", p.ExecCPUAffinity != nil, noWire},

@@ -43,17 +43,6 @@ func (p *planner) isPodShm(source string) bool {
 	return err == nil && fact.Kind == Directory && fact.Tmpfs
 }
 
-// addBlockDevice gives the container a disk as a device.
-func (p *planner) addBlockDevice(m Mount) error {
-	if !p.caps.DiskHotplug {
-		return fmt.Errorf("a block device needs a VM that takes disks while it runs, and disable_block_device_use = false: %w",
-			errdefs.ErrFailedPrecondition)
-	}
-	p.plan.Devices = append(p.plan.Devices, Device{Disk: len(p.plan.Disks), ContainerPath: path.Clean(m.Destination)})
-	p.plan.Disks = append(p.plan.Disks, Disk{HostPath: m.Source, ReadOnly: hasOption(m.Options, "ro")})
-	return nil
-}
-
 // procFiles may be mounted over in /proc, as runc allows; anything else there
 // would let a container fool the runtime (CVE-2019-16884).
 var procFiles = [...]string{

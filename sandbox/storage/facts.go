@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"github.com/containerd/errdefs"
 	"golang.org/x/sys/unix"
@@ -54,6 +55,8 @@ type Fact struct {
 	// system's limit in bytes, 0 for none.
 	Tmpfs     bool
 	TmpfsSize int64
+	// Major and Minor are the numbers of a device.
+	Major, Minor int64
 }
 
 // Facts answers questions about the host.
@@ -78,6 +81,9 @@ func (Host) Stat(path string) (Fact, error) {
 		return Fact{}, fmt.Errorf("looking at a mount's source: %w", err)
 	}
 	fact := Fact{Kind: kind(info.Mode()), Size: info.Size()}
+	if raw, ok := info.Sys().(*syscall.Stat_t); ok && (fact.Kind == BlockDevice || fact.Kind == CharDevice) {
+		fact.Major, fact.Minor = int64(unix.Major(raw.Rdev)), int64(unix.Minor(raw.Rdev))
+	}
 	if fact.Kind != Directory {
 		return fact, nil
 	}

@@ -39,6 +39,9 @@ type Device struct {
 	Disk int
 	// ContainerPath is the device's path in the container.
 	ContainerPath string
+	// Major and Minor are its numbers on the host; the agent replaces them by
+	// the guest's.
+	Major, Minor int64
 }
 
 // Copy is a file that is sent to the guest once.

@@ -79,7 +79,7 @@ func (p *planner) addBind(m Mount) error {
 	}
 	switch fact.Kind {
 	case BlockDevice:
-		return p.addBlockDevice(m)
+		return p.addBlockDevice(m, fact)
 	case File, Directory:
 		return p.addFiles(m, fact)
 	}
