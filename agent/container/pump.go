@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package container
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+
+	"github.com/katapod/katapod/protocols/stdio"
+)
+
+// attach moves the streams between the process and the connections that the
+// host opens for it. wait bounds the wait for a connection; alive ends with the
+// process. ended is called as each output ends.
+func (s *streams) attach(wait, alive context.Context, from Claimer, tokens Tokens, ended func()) {
+	if in := s.stdin(); tokens.Stdin != 0 && in != nil {
+		go s.pumpIn(wait, alive, from, tokens.Stdin, in)
+	} else {
+		_ = s.closeStdin()
+	}
+	go pumpOut(wait, from, tokens.Stdout, s.out, ended)
+	if s.err != nil {
+		go pumpOut(wait, from, tokens.Stderr, s.err, ended)
+	}
+}
+
+// pumpIn ends when the host closes its side, when the process closes its own,
+// or when the process ends.
+func (s *streams) pumpIn(wait, alive context.Context, from Claimer, token stdio.Token, in *os.File) {
+	defer func() { _ = s.closeStdin() }()
+	conn, err := from.Claim(wait, token)
+	if err != nil {
+		slog.Warn("a process has no standard input", "error", err)
+		return
+	}
+	defer func() { _ = conn.Close() }()
+	stop := context.AfterFunc(alive, func() { _ = conn.Close() })
+	defer stop()
+	// Errors are ends: either side is gone, and that is all there is to say.
+	_, _ = io.Copy(plainWriter{in}, conn)
+}
+
+// pumpOut ends when the process's side is closed by all who hold it. Output
+// that nobody takes is thrown away, so that the process goes on.
+func pumpOut(wait context.Context, from Claimer, token stdio.Token, o *output, ended func()) {
+	defer ended()
+	defer o.end()
+	if token == 0 {
+		drain(o)
+		return
+	}
+	conn, err := from.Claim(wait, token)
+	if err != nil {
+		slog.Warn("a process's output has no taker", "error", err)
+		drain(o)
+		return
+	}
+	if err := forward(conn, o); err != nil {
+		slog.Warn("a process's output lost its taker", "error", err)
+		drain(o)
+	}
+	_ = conn.Close()
+}
+
+// forward copies until the end of the output; the error is the connection's.
+func forward(conn net.Conn, o *output) error {
+	buf := make([]byte, 32<<10)
+	for {
+		n, err := o.file.Read(buf)
+		if n > 0 {
+			if _, werr := conn.Write(buf[:n]); werr != nil {
+				return werr
+			}
+		}
+		if err != nil {
+			if !isEnd(err) {
+				slog.Warn("reading a process's output", "error", err)
+			}
+			return nil
+		}
+	}
+}
+
+func drain(o *output) {
+	_, _ = io.Copy(io.Discard, plainReader{o.file})
+}
+
+// plainWriter and plainReader hide the file's own copy methods, which would
+// try to splice and hold on to the file in ways that a close does not end.
+type plainWriter struct{ f *os.File }
+
+func (w plainWriter) Write(p []byte) (int, error) { return w.f.Write(p) }
+
+type plainReader struct{ f *os.File }
+
+func (r plainReader) Read(p []byte) (int, error) { return r.f.Read(p) }

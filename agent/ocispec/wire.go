@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package ocispec
+
+import (
+	"fmt"
+
+	"github.com/containerd/errdefs"
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/katapod/katapod/protocols/agentpb"
+)
+
+// FromWire returns the specification of a container. A specification without
+// process or root, or for another operating system, is an error.
+func FromWire(in *agentpb.Spec) (*specs.Spec, error) {
+	switch {
+	case in == nil:
+		return nil, fmt.Errorf("the request has no OCI specification: %w", errdefs.ErrInvalidArgument)
+	case in.Solaris != nil || in.Windows != nil:
+		return nil, fmt.Errorf("the OCI specification is for Solaris or Windows, the guest runs Linux: %w", errdefs.ErrInvalidArgument)
+	case in.Process == nil:
+		return nil, fmt.Errorf("the OCI specification has no process: %w", errdefs.ErrInvalidArgument)
+	case in.Root == nil || in.Root.Path == "":
+		return nil, fmt.Errorf("the OCI specification has no root path: %w", errdefs.ErrInvalidArgument)
+	}
+	process, err := Process(in.Process)
+	if err != nil {
+		return nil, err
+	}
+	return &specs.Spec{
+		Version:     in.Version,
+		Process:     process,
+		Root:        &specs.Root{Path: in.Root.Path, Readonly: in.Root.Readonly},
+		Hostname:    in.Hostname,
+		Mounts:      each(in.Mounts, mount),
+		Hooks:       hooks(in.Hooks),
+		Annotations: in.Annotations,
+		Linux:       linux(in.Linux),
+	}, nil
+}
+
+// Process returns the specification of a process. One without arguments is an
+// error.
+func Process(in *agentpb.Process) (*specs.Process, error) {
+	if len(in.GetArgs()) == 0 {
+		return nil, fmt.Errorf("the process has no arguments: %w", errdefs.ErrInvalidArgument)
+	}
+	// Zero is the neutral value, not an absent one: without it the process
+	// would inherit the agent's own score, which protects the agent.
+	score := int(in.OOMScoreAdj)
+	return &specs.Process{
+		Terminal:        in.Terminal,
+		ConsoleSize:     box(in.ConsoleSize),
+		User:            user(in.User),
+		Args:            in.Args,
+		Env:             in.Env,
+		Cwd:             in.Cwd,
+		Capabilities:    capabilities(in.Capabilities),
+		Rlimits:         each(in.Rlimits, rlimit),
+		NoNewPrivileges: in.NoNewPrivileges,
+		ApparmorProfile: in.ApparmorProfile,
+		OOMScoreAdj:     &score,
+		SelinuxLabel:    in.SelinuxLabel,
+	}, nil
+}
+
+func box(in *agentpb.Box) *specs.Box {
+	if in == nil || in.Height == 0 && in.Width == 0 {
+		return nil
+	}
+	return &specs.Box{Height: uint(in.Height), Width: uint(in.Width)}
+}
+
+func user(in *agentpb.User) specs.User {
+	if in == nil {
+		return specs.User{}
+	}
+	return specs.User{UID: in.UID, GID: in.GID, AdditionalGids: in.AdditionalGids, Username: in.Username}
+}
+
+func capabilities(in *agentpb.LinuxCapabilities) *specs.LinuxCapabilities {
+	if in == nil {
+		return nil
+	}
+	return &specs.LinuxCapabilities{
+		Bounding:    in.Bounding,
+		Effective:   in.Effective,
+		Inheritable: in.Inheritable,
+		Permitted:   in.Permitted,
+		Ambient:     in.Ambient,
+	}
+}
+
+func rlimit(in *agentpb.POSIXRlimit) specs.POSIXRlimit {
+	return specs.POSIXRlimit{Type: in.Type, Hard: in.Hard, Soft: in.Soft}
+}
+
+func mount(in *agentpb.Mount) specs.Mount {
+	return specs.Mount{Destination: in.Destination, Type: in.Type, Source: in.Source, Options: in.Options}
+}
+
+func hooks(in *agentpb.Hooks) *specs.Hooks {
+	if in == nil {
+		return nil
+	}
+	return &specs.Hooks{
+		Prestart:        each(in.Prestart, hook), //nolint:staticcheck // deprecated, but on the wire
+		CreateRuntime:   each(in.CreateRuntime, hook),
+		CreateContainer: each(in.CreateContainer, hook),
+		StartContainer:  each(in.StartContainer, hook),
+		Poststart:       each(in.Poststart, hook),
+		Poststop:        each(in.Poststop, hook),
+	}
+}
+
+func hook(in *agentpb.Hook) specs.Hook {
+	return specs.Hook{Path: in.Path, Args: in.Args, Env: in.Env, Timeout: present(int(in.Timeout))}
+}
+
+// present returns nil for the zero value, which on the wire means absent.
+func present[T comparable](v T) *T {
+	var zero T
+	if v == zero {
+		return nil
+	}
+	return &v
+}
+
+// each converts a list; an empty one stays nil.
+func each[In, Out any](in []In, convert func(In) Out) []Out {
+	if len(in) == 0 {
+		return nil
+	}
+	out := make([]Out, 0, len(in))
+	for _, v := range in {
+		out = append(out, convert(v))
+	}
+	return out
+}

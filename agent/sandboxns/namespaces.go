@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package sandboxns
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/katapod/katapod/agent/reaper"
+)
+
+// AnchorArgument is the agent's only argument when it runs as the anchor of a
+// PID namespace.
+const AnchorArgument = "pause"
+
+// Namespaces are the pod's. Empty paths are namespaces it does not have. They
+// are not safe for concurrent use.
+type Namespaces struct {
+	IPC, UTS, PID string
+
+	anchor *os.Process
+}
+
+// Config says what to make.
+type Config struct {
+	// Dir holds the bind mounts.
+	Dir string
+	// Hostname is set in the UTS namespace when it is not empty.
+	Hostname string
+}
+
+// New makes the namespaces. On error nothing is left.
+func New(c Config) (_ *Namespaces, err error) {
+	if err := os.MkdirAll(c.Dir, 0o700); err != nil {
+		return nil, fmt.Errorf("make the directory of the pod's namespaces: %w", err)
+	}
+	n := &Namespaces{}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, n.Close())
+		}
+	}()
+	if n.IPC, err = hold(filepath.Join(c.Dir, "ipc"), unix.CLONE_NEWIPC, nil); err != nil {
+		return nil, err
+	}
+	name := func() error {
+		if c.Hostname == "" {
+			return nil
+		}
+		return unix.Sethostname([]byte(c.Hostname))
+	}
+	if n.UTS, err = hold(filepath.Join(c.Dir, "uts"), unix.CLONE_NEWUTS, name); err != nil {
+		return nil, err
+	}
+	return n, nil
+}
+
+// hold makes a namespace, runs setup in it and binds it to path.
+func hold(path string, flag int, setup func() error) (string, error) {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDONLY|unix.O_CLOEXEC, 0o400)
+	if err != nil {
+		return "", fmt.Errorf("make the mount point of a namespace: %w", err)
+	}
+	_ = f.Close()
+	err = inThread(func() error {
+		if err := unix.Unshare(flag); err != nil {
+			return fmt.Errorf("make a namespace for %s: %w", path, err)
+		}
+		if setup != nil {
+			if err := setup(); err != nil {
+				return fmt.Errorf("set up the namespace at %s: %w", path, err)
+			}
+		}
+		source := fmt.Sprintf("/proc/self/task/%d/ns/%s", unix.Gettid(), filepath.Base(path))
+		if err := unix.Mount(source, path, "", unix.MS_BIND, ""); err != nil {
+			return fmt.Errorf("hold a namespace at %s: %w", path, err)
+		}
+		return nil
+	})
+	if err != nil {
+		return "", errors.Join(err, os.Remove(path))
+	}
+	return path, nil
+}
+
+// inThread runs f in a thread of its own that ends with f, so that no other
+// goroutine ever runs in the namespaces that f enters.
+func inThread(f func() error) error {
+	out := make(chan error, 1)
+	go func() {
+		// Never unlocked: the thread ends with the goroutine.
+		runtime.LockOSThread()
+		out <- f()
+	}()
+	return <-out
+}
+
+// StartPID makes the PID namespace, whose anchor r starts and collects. One that
+// is there stays.
+func (n *Namespaces) StartPID(r *reaper.Reaper) error {
+	if n.PID != "" {
+		return nil
+	}
+	cmd := exec.Command("/proc/self/exe", AnchorArgument)
+	cmd.SysProcAttr = &unix.SysProcAttr{Cloneflags: unix.CLONE_NEWPID, Setsid: true}
+	exited, err := r.Start(cmd)
+	if err != nil {
+		return fmt.Errorf("start the anchor of the pod's PID namespace: %w", err)
+	}
+	go func() {
+		<-exited
+		_ = cmd.Wait()
+	}()
+	n.anchor = cmd.Process
+	n.PID = fmt.Sprintf("/proc/%d/ns/pid", cmd.Process.Pid)
+	return nil
+}
+
+// Set sets kernel parameters by name ("net.ipv4.ip_forward") in the pod's
+// namespaces; those that belong to none are the guest's.
+func (n *Namespaces) Set(values map[string]string) error {
+	if len(values) == 0 {
+		return nil
+	}
+	return inThread(func() error {
+		for path, flag := range map[string]int{n.IPC: unix.CLONE_NEWIPC, n.UTS: unix.CLONE_NEWUTS} {
+			if err := enter(path, flag); err != nil {
+				return err
+			}
+		}
+		for name, value := range values {
+			if err := setParameter(name, value); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func enter(path string, flag int) error {
+	if path == "" {
+		return nil
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return fmt.Errorf("open a namespace of the pod: %w", err)
+	}
+	defer func() { _ = f.Close() }()
+	if err := unix.Setns(int(f.Fd()), flag); err != nil {
+		return fmt.Errorf("enter the namespace %s: %w", path, err)
+	}
+	return nil
+}
+
+func setParameter(name, value string) error {
+	path, err := parameterPath(name)
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(path, []byte(value), 0); err != nil {
+		return fmt.Errorf("set the kernel parameter %s: %w", name, err)
+	}
+	return nil
+}
+
+// parameterPath follows sysctl(8): dots separate directories and slashes stand
+// for dots inside a name, unless the first separator is a slash.
+func parameterPath(name string) (string, error) {
+	i := strings.IndexAny(name, "./")
+	if i > 0 && name[i] == '.' {
+		name = strings.Map(func(r rune) rune {
+			switch r {
+			case '.':
+				return '/'
+			case '/':
+				return '.'
+			}
+			return r
+		}, name)
+	}
+	if !filepath.IsLocal(name) {
+		return "", fmt.Errorf("%q is not the name of a kernel parameter", name)
+	}
+	return filepath.Join("/proc/sys", name), nil
+}
+
+// Close ends the anchor and lets the namespaces go. It may be called twice.
+func (n *Namespaces) Close() error {
+	var errs []error
+	if n.anchor != nil {
+		if err := n.anchor.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
+			errs = append(errs, fmt.Errorf("end the anchor of the pod's PID namespace: %w", err))
+		}
+	}
+	for _, path := range []string{n.IPC, n.UTS} {
+		if path == "" {
+			continue
+		}
+		if err := unix.Unmount(path, unix.MNT_DETACH); err != nil {
+			errs = append(errs, fmt.Errorf("let the namespace %s go: %w", path, err))
+			continue
+		}
+		errs = append(errs, os.Remove(path))
+	}
+	*n = Namespaces{}
+	return errors.Join(errs...)
+}
