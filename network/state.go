@@ -12,6 +12,10 @@ type State struct {
 	Endpoints []Endpoint
 	Routes    []Route
 	Neighbors []Neighbor
+	// Notes name, a sentence each, what the namespace holds and a guest can't
+	// be told of: policy rules, multipath routes, other routing tables. They
+	// are for the log.
+	Notes []string
 }
 
 // Endpoint is one interface that a guest is to have.
