@@ -97,11 +97,11 @@ func measureMemory(n *node.Node, s samples) error {
 	if err != nil {
 		return err
 	}
-	const mib = 1 << 20
-	s.add(shimPSS, float64(m.Shim)/mib)
-	s.add(vmmPSS, float64(m.VMM)/mib)
-	s.add(helpersPSS, float64(m.Helpers)/mib)
-	s.add(workersPSS, float64(m.Workers)/mib)
+	const mb = 1e6
+	s.add(shimPSS, float64(m.Shim)/mb)
+	s.add(vmmPSS, float64(m.VMM)/mb)
+	s.add(helpersPSS, float64(m.Helpers)/mb)
+	s.add(workersPSS, float64(m.Workers)/mb)
 	return nil
 }
 
@@ -133,6 +133,6 @@ func measureSteps(ctx context.Context, n *node.Node, id, container string, s sam
 	if total == 0 || available == 0 {
 		return fmt.Errorf("the guest's /proc/meminfo has no MemTotal and MemAvailable: %q", text)
 	}
-	s.add(guestMemory, (total-available)/1024)
+	s.add(guestMemory, (total-available)*1024/1e6)
 	return nil
 }

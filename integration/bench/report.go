@@ -53,7 +53,7 @@ func figures(ours, runc samples) []figure {
 
 func unit(name string) string {
 	if strings.HasSuffix(name, "PSS") || name == guestMemory {
-		return "MiB"
+		return "MB"
 	}
 	return "ms"
 }

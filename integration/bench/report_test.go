@@ -43,7 +43,7 @@ func TestReport(t *testing.T) {
 	if f := byName[podStart]; f.Median != 1600 || *f.Ratio != 4 || !*f.Met {
 		t.Errorf("the pod's start is reported as %+v", f)
 	}
-	if f := byName[shimPSS]; f.Unit != "MiB" || *f.Met {
+	if f := byName[shimPSS]; f.Unit != "MB" || *f.Met {
 		t.Errorf("a shim above its target is reported as %+v", f)
 	}
 	if f := byName["step vm"]; f.Median != 300 || f.RuncMedian != nil || f.Target != nil {

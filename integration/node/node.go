@@ -121,6 +121,11 @@ func (n *Node) Stop(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
+// Abandon lets go of the node as the death of this program would: it goes on running, and belongs to nobody.
+func (n *Node) Abandon() error {
+	return n.lock.Close()
+}
+
 // RestartContainerd stops containerd and starts it again; pods go on meanwhile.
 func (n *Node) RestartContainerd(ctx context.Context) error {
 	n.containerd.stop()
