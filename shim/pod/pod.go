@@ -15,7 +15,8 @@ import (
 
 // Pod holds the sandbox of a shim. It is safe for concurrent use.
 type Pod struct {
-	make Factory
+	make   Factory
+	follow func(Sandbox)
 
 	mu       sync.Mutex
 	id       string // of the pod that is starting or present
@@ -23,8 +24,9 @@ type Pod struct {
 	sandbox  Sandbox // nil until it has started
 }
 
-// New returns a Pod without a sandbox.
-func New(f Factory) *Pod { return &Pod{make: f} }
+// New returns a Pod without a sandbox. Once there is one that has started, follow
+// runs in a goroutine of its own.
+func New(f Factory, follow func(Sandbox)) *Pod { return &Pod{make: f, follow: follow} }
 
 // Begin makes and starts the sandbox. A second one is errdefs.ErrAlreadyExists.
 // When it fails, nothing is left and Begin may be called again; the error says
@@ -42,6 +44,7 @@ func (p *Pod) Begin(ctx context.Context, o sandbox.Options) (Sandbox, error) {
 		return nil, err
 	}
 	p.sandbox = s
+	go p.follow(s)
 	return s, nil
 }
 

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package task
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/containerd/containerd/api/events"
+	taskapi "github.com/containerd/containerd/api/runtime/task/v3"
+	"github.com/containerd/containerd/api/types/task"
+	"github.com/containerd/errdefs"
+	"github.com/opencontainers/runtime-spec/specs-go"
+)
+
+// Kill sends a signal. It takes no lock: a process must be killable while
+// anything else about its container hangs. Engines take NotFound for a process
+// that has ended.
+func (s *Service) Kill(ctx context.Context, r *taskapi.KillRequest) (*empty, error) {
+	c, p, err := s.process(r.ID, r.ExecID)
+	if err != nil {
+		return nil, err
+	}
+	switch status := p.now().status; {
+	case status == task.Status_STOPPED:
+		return nil, fmt.Errorf("signal %s: process already finished: %w", p, errdefs.ErrNotFound)
+	case status == task.Status_CREATED && p.execID != "":
+		return nil, fmt.Errorf("signal %s: it was not started: %w", p, errdefs.ErrFailedPrecondition)
+	}
+	if err := c.guest.Kill(ctx, r.ExecID, r.Signal, r.All); err != nil {
+		return nil, err
+	}
+	return &empty{}, nil
+}
+
+// Pause freezes all processes of a container.
+func (s *Service) Pause(ctx context.Context, r *taskapi.PauseRequest) (*empty, error) {
+	c, err := s.container(r.ID)
+	if err != nil {
+		return nil, err
+	}
+	c.order.Lock()
+	defer c.order.Unlock()
+	if err := c.init().require("pause", task.Status_RUNNING); err != nil {
+		return nil, err
+	}
+	if err := c.guest.Pause(ctx); err != nil {
+		return nil, err
+	}
+	if c.init().move(task.Status_PAUSED) {
+		s.Events.Publish(&events.TaskPaused{ContainerID: c.id})
+	}
+	return &empty{}, nil
+}
+
+// Resume lets a paused container go on.
+func (s *Service) Resume(ctx context.Context, r *taskapi.ResumeRequest) (*empty, error) {
+	c, err := s.container(r.ID)
+	if err != nil {
+		return nil, err
+	}
+	c.order.Lock()
+	defer c.order.Unlock()
+	if err := c.init().require("resume", task.Status_PAUSED); err != nil {
+		return nil, err
+	}
+	if err := c.guest.Resume(ctx); err != nil {
+		return nil, err
+	}
+	if c.init().move(task.Status_RUNNING) {
+		s.Events.Publish(&events.TaskResumed{ContainerID: c.id})
+	}
+	return &empty{}, nil
+}
+
+// Update changes the limits of a container.
+func (s *Service) Update(ctx context.Context, r *taskapi.UpdateTaskRequest) (*empty, error) {
+	c, err := s.container(r.ID)
+	if err != nil {
+		return nil, err
+	}
+	resources, err := decode[specs.LinuxResources](r.Resources, "LinuxResources")
+	if err != nil {
+		return nil, err
+	}
+	c.order.Lock()
+	defer c.order.Unlock()
+	if err := c.init().require("update", task.Status_CREATED, task.Status_RUNNING, task.Status_PAUSED); err != nil {
+		return nil, err
+	}
+	if err := c.guest.Update(ctx, resources); err != nil {
+		return nil, err
+	}
+	return &empty{}, nil
+}
+
+// ResizePty sets the size of a terminal; before the start it is remembered.
+func (s *Service) ResizePty(ctx context.Context, r *taskapi.ResizePtyRequest) (*empty, error) {
+	_, p, err := s.process(r.ID, r.ExecID)
+	if err != nil {
+		return nil, err
+	}
+	if !p.paths.Terminal {
+		return nil, fmt.Errorf("resize the terminal of %s: it has none: %w", p, errdefs.ErrFailedPrecondition)
+	}
+	if p.remember(windowSize{r.Width, r.Height}) {
+		return &empty{}, nil
+	}
+	if err := p.guest.Resize(ctx, r.Width, r.Height); err != nil {
+		return nil, err
+	}
+	return &empty{}, nil
+}
+
+// remember keeps the size for the start; false means that it was started.
+func (p *process) remember(size windowSize) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.status != task.Status_CREATED {
+		return false
+	}
+	p.size = &size
+	return true
+}
+
+// CloseIO lets the input of a process end once the engine's writers are gone.
+func (s *Service) CloseIO(_ context.Context, r *taskapi.CloseIORequest) (*empty, error) {
+	_, p, err := s.process(r.ID, r.ExecID)
+	if err != nil {
+		return nil, err
+	}
+	if r.Stdin {
+		if err := p.streams.CloseStdin(); err != nil {
+			return nil, err
+		}
+	}
+	return &empty{}, nil
+}

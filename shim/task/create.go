@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package task
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+
+	"github.com/containerd/containerd/api/events"
+	taskapi "github.com/containerd/containerd/api/runtime/task/v3"
+	"github.com/containerd/containerd/api/types"
+	"github.com/containerd/errdefs"
+	"github.com/containerd/log"
+	"github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/katapod/katapod/sandbox"
+	"github.com/katapod/katapod/sandbox/storage"
+	"github.com/katapod/katapod/shim/bootstrap"
+	"github.com/katapod/katapod/shim/pod"
+	"github.com/katapod/katapod/shim/podkind"
+	"github.com/katapod/katapod/shim/stdio"
+)
+
+// Create makes a container. The one that stands for a pod, and one without a
+// pod, make and start the VM first.
+func (s *Service) Create(ctx context.Context, r *taskapi.CreateTaskRequest) (*taskapi.CreateTaskResponse, error) {
+	if r.Checkpoint != "" {
+		return nil, fmt.Errorf("create container %s from a checkpoint: checkpoints are not implemented by this runtime: %w", r.ID, errdefs.ErrNotImplemented)
+	}
+	if err := s.reserve(r.ID); err != nil {
+		return nil, err
+	}
+	ctx = log.WithLogger(ctx, log.G(ctx).WithField("container", r.ID))
+	c, err := s.create(ctx, r)
+	if err != nil {
+		s.settle(r.ID, nil)
+		log.G(ctx).WithError(err).Error("the container was not created")
+		return nil, err
+	}
+	p := c.init()
+	s.Events.Publish(&events.TaskCreate{
+		ContainerID: c.id, Bundle: c.bundle, Rootfs: r.Rootfs, Pid: p.now().pid,
+		IO: &events.TaskIO{Stdin: r.Stdin, Stdout: r.Stdout, Stderr: r.Stderr, Terminal: r.Terminal},
+	})
+	s.settle(r.ID, c)
+	go s.watch(context.WithoutCancel(ctx), c, p)
+	return &taskapi.CreateTaskResponse{Pid: p.now().pid}, nil
+}
+
+func (s *Service) create(ctx context.Context, r *taskapi.CreateTaskRequest) (*container, error) {
+	spec, err := readSpec(r.Bundle)
+	if err != nil {
+		return nil, err
+	}
+	kind, podID, err := podkind.Of(r.ID, spec.Annotations)
+	if err != nil {
+		return nil, err
+	}
+	vm, err := s.podOf(ctx, r, kind, podID, spec)
+	if err != nil {
+		return nil, err
+	}
+	c, err := s.addContainer(ctx, vm, kind, spec, r)
+	if err != nil && kind != podkind.Member {
+		// The pod was made for this container alone.
+		if ended := s.Pod.End(context.WithoutCancel(ctx)); ended != nil {
+			log.G(ctx).WithError(ended).Error("the pod of a container that was not created did not end cleanly")
+		}
+	}
+	return c, err
+}
+
+// podOf returns the pod of a member, and begins that of any other container.
+func (s *Service) podOf(ctx context.Context, r *taskapi.CreateTaskRequest, kind podkind.Kind, podID string, spec *specs.Spec) (pod.Sandbox, error) {
+	if kind == podkind.Member {
+		if have := s.Pod.ID(); have != "" && have != podID {
+			return nil, fmt.Errorf("container %s belongs to pod %s, but this shim serves pod %s: %w", r.ID, podID, have, errdefs.ErrFailedPrecondition)
+		}
+		return s.Pod.Sandbox()
+	}
+	option, err := bootstrap.ConfigPath(r.Options)
+	if err != nil {
+		return nil, err
+	}
+	if option == "" {
+		option = s.ConfigPath
+	}
+	c, err := s.Configure(ctx, spec.Annotations, option)
+	if err != nil {
+		return nil, err
+	}
+	options, err := pod.Origin{ID: r.ID, Namespace: s.Namespace, Bundle: r.Bundle, Kind: kind, Spec: spec}.Options(c)
+	if err != nil {
+		return nil, err
+	}
+	vm, err := s.Pod.Begin(ctx, options)
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	s.began = true
+	s.mu.Unlock()
+	return vm, nil
+}
+
+// addContainer makes the container in a pod that runs. The engine's streams are
+// opened first, so that a bad name costs nothing.
+func (s *Service) addContainer(ctx context.Context, vm pod.Sandbox, kind podkind.Kind, spec *specs.Spec, r *taskapi.CreateTaskRequest) (*container, error) {
+	paths := stdio.Paths{Stdin: r.Stdin, Stdout: r.Stdout, Stderr: r.Stderr, Terminal: r.Terminal}
+	p := newProcess(r.ID, "", paths, uint32(vm.PID()))
+	var err error
+	if p.streams, err = stdio.Open(ctx, paths, s.Namespace, r.ID); err != nil {
+		return nil, err
+	}
+	c := &container{id: r.ID, bundle: r.Bundle, kind: kind, processes: map[string]*process{"": p}}
+	if kind == podkind.Sandbox {
+		c.guest, err = vm.CreatePause(r.ID, r.Bundle)
+	} else {
+		addSysctls(spec, vm.Options().Sysctls)
+		c.guest, err = vm.CreateContainer(ctx, sandbox.ContainerOptions{
+			ID: r.ID, Bundle: r.Bundle, Spec: spec, Rootfs: mounts(r.Rootfs), Terminal: r.Terminal,
+			Stdin: paths.HasStdin(), Stdout: paths.HasStdout(), Stderr: paths.HasStderr(),
+		})
+	}
+	if err != nil {
+		if closed := p.streams.Close(); closed != nil {
+			log.G(ctx).WithError(closed).Warn("streams of a container that was not created")
+		}
+		return nil, err
+	}
+	p.guest = c.guest.Init()
+	p.attach()
+	return c, nil
+}
+
+// attach connects the engine's streams with the guest's.
+func (p *process) attach() {
+	p.streams.Attach(stdio.Guest{Stdin: p.guest.Stdin(), Stdout: p.guest.Stdout(), Stderr: p.guest.Stderr()})
+}
+
+// addSysctls gives a container those of its pod. Its own take precedence.
+func addSysctls(spec *specs.Spec, pod map[string]string) {
+	if len(pod) == 0 || spec.Linux == nil {
+		return
+	}
+	merged := maps.Clone(pod)
+	maps.Copy(merged, spec.Linux.Sysctl)
+	spec.Linux.Sysctl = merged
+}
+
+func readSpec(bundle string) (*specs.Spec, error) {
+	path := filepath.Join(bundle, "config.json")
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("read the OCI spec: %w", err)
+	}
+	var spec specs.Spec
+	if err := json.Unmarshal(text, &spec); err != nil {
+		return nil, fmt.Errorf("the OCI spec %s is not valid: %w: %w", path, errdefs.ErrInvalidArgument, err)
+	}
+	return &spec, nil
+}
+
+func mounts(list []*types.Mount) []storage.Mount {
+	out := make([]storage.Mount, 0, len(list))
+	for _, m := range list {
+		out = append(out, storage.Mount{Type: m.Type, Source: m.Source, Destination: m.Target, Options: m.Options})
+	}
+	return out
+}

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package task
+
+import (
+	"context"
+
+	"github.com/containerd/containerd/api/events"
+	taskapi "github.com/containerd/containerd/api/runtime/task/v3"
+	"github.com/containerd/containerd/api/types/task"
+	"github.com/containerd/log"
+	"google.golang.org/protobuf/proto"
+)
+
+// Start runs a process that was created.
+func (s *Service) Start(ctx context.Context, r *taskapi.StartRequest) (*taskapi.StartResponse, error) {
+	c, p, err := s.process(r.ID, r.ExecID)
+	if err != nil {
+		return nil, err
+	}
+	if p.execID == "" {
+		c.order.Lock()
+		defer c.order.Unlock()
+	}
+	if err := s.start(ctx, p); err != nil {
+		log.G(ctx).WithError(err).WithField("container", c.id).Error("the process was not started")
+		return nil, err
+	}
+	return &taskapi.StartResponse{Pid: p.now().pid}, nil
+}
+
+// start runs the process and publishes that, before anybody can publish its
+// exit.
+func (s *Service) start(ctx context.Context, p *process) error {
+	p.starting.Lock()
+	defer p.starting.Unlock()
+	if err := p.require("start", task.Status_CREATED); err != nil {
+		return err
+	}
+	if err := p.guest.Start(ctx); err != nil {
+		return err
+	}
+	pid := s.Pod.PID()
+	p.mu.Lock()
+	p.pid, p.status = pid, task.Status_RUNNING
+	size := p.size
+	p.mu.Unlock()
+	if p.execID != "" {
+		p.attach() // an exec has streams only now
+	}
+	if size != nil {
+		if err := p.guest.Resize(ctx, size.width, size.height); err != nil {
+			log.G(ctx).WithError(err).Warn("the terminal keeps its size")
+		}
+	}
+	s.Events.Publish(p.started(pid))
+	return nil
+}
+
+// started is the event of a process that runs.
+func (p *process) started(pid uint32) proto.Message {
+	if p.execID == "" {
+		return &events.TaskStart{ContainerID: p.container, Pid: pid}
+	}
+	return &events.TaskExecStarted{ContainerID: p.container, ExecID: p.execID, Pid: pid}
+}
