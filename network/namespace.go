@@ -137,11 +137,12 @@ func onOwnThread(f func() error) error {
 			result <- fmt.Errorf("open the thread's own network namespace: %w", err)
 			return
 		}
-		defer home.Close()
-		result <- f()
+		err = f()
 		if netns.Set(home) == nil {
 			runtime.UnlockOSThread()
 		}
+		_ = home.Close()
+		result <- err
 	}()
 	return <-result
 }
