@@ -26,7 +26,11 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	progress := node.NewProgress(os.Stdout)
-	if err := run(ctx, progress, *handler, *out); err != nil {
+	err := run(ctx, progress, *handler, *out)
+	if ctx.Err() != nil {
+		err = errors.Join(errors.New("it was interrupted"), err)
+	}
+	if err != nil {
 		fmt.Fprintf(os.Stderr, "\nThe demo failed: %v\n", err)
 		os.Exit(1)
 	}
