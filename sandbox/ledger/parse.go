@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"io"
 
 	"github.com/containerd/errdefs"
 )
@@ -62,17 +61,24 @@ func parse(data []byte) (held []Resource, whole int, err error) {
 	}
 }
 
+// decode takes a line only in the form that encode writes it in: nothing then
+// depends on how a JSON library reads odd ones.
 func decode(data []byte) (line, error) {
 	var l line
-	d := json.NewDecoder(bytes.NewReader(data))
-	d.DisallowUnknownFields()
-	if err := d.Decode(&l); err != nil {
+	if err := json.Unmarshal(data, &l); err != nil {
 		return line{}, fmt.Errorf("not a ledger line: %w: %w", err, errdefs.ErrInvalidArgument)
 	}
-	if _, err := d.Token(); err != io.EOF {
-		return line{}, fmt.Errorf("bytes after the JSON object: %w", errdefs.ErrInvalidArgument)
+	if err := l.resource().validate(); err != nil {
+		return line{}, err
 	}
-	return l, l.resource().validate()
+	canonical, err := l.encode()
+	if err != nil {
+		return line{}, err
+	}
+	if !bytes.Equal(canonical[:len(canonical)-1], data) {
+		return line{}, fmt.Errorf("not a line that this program wrote: %w", errdefs.ErrInvalidArgument)
+	}
+	return l, nil
 }
 
 // apply adds or strikes out.

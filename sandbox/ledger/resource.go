@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/containerd/errdefs"
 )
@@ -64,8 +65,8 @@ func (r Resource) validate() error {
 		return fmt.Errorf("resource %q has %d arguments, more than %d: %w", r.Kind, len(r.Args), maxArgs, errdefs.ErrInvalidArgument)
 	}
 	for _, arg := range r.Args {
-		if len(arg) > maxArg || arg == "" || strings.ContainsRune(arg, 0) {
-			return fmt.Errorf("resource %q has an argument that is empty, too long or holds a zero byte: %w", r.Kind, errdefs.ErrInvalidArgument)
+		if len(arg) > maxArg || arg == "" || strings.ContainsRune(arg, 0) || !utf8.ValidString(arg) {
+			return fmt.Errorf("resource %q has an argument that is empty, too long, holds a zero byte or is not UTF-8: %w", r.Kind, errdefs.ErrInvalidArgument)
 		}
 	}
 	switch r.Kind {
@@ -85,7 +86,7 @@ func (r Resource) validateNumbers(count int) error {
 		return r.wrongCount(count)
 	}
 	for _, arg := range r.Args {
-		if n, err := strconv.ParseUint(arg, 10, 63); err != nil || n == 0 {
+		if n, err := strconv.ParseUint(arg, 10, 63); err != nil || n == 0 || strconv.FormatUint(n, 10) != arg {
 			return fmt.Errorf("resource %s: %q is not a positive number: %w", r, arg, errdefs.ErrInvalidArgument)
 		}
 	}
