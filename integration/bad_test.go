@@ -129,3 +129,16 @@ func TestBadCommand(t *testing.T) {
 		t.Errorf("a program that does not exist gave code %d and %q", res.Code, res.Stderr)
 	}
 }
+
+// A mount that no runtime can make is refused by its name.
+func TestBadMount(t *testing.T) {
+	ctx := begin(t)
+	args := ctrRun("--mount", "type=nonsense,src=nonsense,dst=/mnt", images.Busybox, "bad-mount", "true")
+	res, err := shared.Runner().Try(ctx, "ctr", args...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if res.Code == 0 || !strings.Contains(res.Stderr, "nonsense") && !strings.Contains(res.Stderr, "/mnt") {
+		t.Errorf("a mount of an unknown type gave code %d and %q", res.Code, res.Stderr)
+	}
+}

@@ -193,7 +193,7 @@ func (n *Node) listFiles(context.Context) ([]string, error) {
 // permanent tells the names of directories and files that stay for the next pod whatever the runtime does.
 func permanent(name string) bool {
 	switch name {
-	case "xtables.lock", "cni", "results", "cache", "k8s.io", "default", "containerd", "fifo", "containers", "netns", "sandboxes":
+	case "xtables.lock", "cni", "results", "cache", "k8s.io", "default", "containerd", "fifo", "containers", "netns", "sandboxes", "sbs", "vm":
 		return true
 	}
 	return false

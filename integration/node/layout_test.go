@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/containerd/errdefs"
+
+	"github.com/katapod/katapod/sandbox/config"
 )
 
 func TestLayoutRefusesRoots(t *testing.T) {
@@ -37,6 +39,10 @@ func TestConfigIsWritten(t *testing.T) {
 	l := Layout{Root: t.TempDir(), Bin: "/b", Out: "/o"}
 	if err := writeConfig(t.Context(), l); err != nil {
 		t.Fatal(err)
+	}
+	loaded, err := config.Load(l.KataConfig())
+	if err != nil || len(loaded.Warnings) > 0 {
+		t.Errorf("the shim reads its configuration with warnings %v and error %v", loaded.Warnings, err)
 	}
 	for name, wants := range map[string][]string{
 		"etc/containerd.toml": {"version = 4", l.Socket(), "containerd.runtimes.kata-erofs]", "restrict_oom_score_adj = true", l.KataConfig()},

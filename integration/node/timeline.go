@@ -7,7 +7,14 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+
+	"github.com/katapod/katapod/sandbox/config"
 )
+
+// SandboxDir is where the kata shim of the sandbox keeps its state.
+func (l Layout) SandboxDir(sandbox string) string {
+	return config.Runtime{StateDir: l.StateDir()}.SandboxDir(sandbox)
+}
 
 // Step is a part of a sandbox's start-up as the shim recorded it.
 type Step struct {
@@ -18,7 +25,7 @@ type Step struct {
 
 // Timeline reads the start-up steps that the shim of the sandbox recorded.
 func (l Layout) Timeline(sandbox string) ([]Step, error) {
-	text, err := os.ReadFile(filepath.Join(l.StateDir(), sandbox, "timeline.json"))
+	text, err := os.ReadFile(filepath.Join(l.SandboxDir(sandbox), "timeline.json"))
 	if err != nil {
 		return nil, fmt.Errorf("read the start-up timeline of sandbox %s: %w", sandbox, err)
 	}
