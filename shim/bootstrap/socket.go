@@ -8,10 +8,8 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
-	"path/filepath"
 	"strings"
 
-	"github.com/containerd/containerd/v2/defaults"
 	"github.com/containerd/containerd/v2/pkg/shim"
 	"github.com/containerd/errdefs"
 )
@@ -20,12 +18,16 @@ import (
 // that ends it (unix(7)).
 const maxSocketPath = 107
 
+// defaultSocketDir is for a containerd that does not say where sockets go. It is
+// a directory of our own, so that nothing appears among those of an engine.
+const defaultSocketDir = "/run/katapod/s"
+
 // socketAddress is where the shim of pod listens: always the same answer for
 // the same containerd, namespace and pod.
 func socketAddress(ctx context.Context, p Params, pod string) (string, error) {
 	dir := p.SocketDir
 	if dir == "" {
-		dir = filepath.Join(defaults.DefaultStateDir, "s")
+		dir = defaultSocketDir
 	}
 	address, err := shim.CreateSocketAddress(ctx, dir, p.GRPCAddress, pod, false)
 	if err != nil {
