@@ -168,7 +168,7 @@ func portID(i int) string { return fmt.Sprintf("port%d", i) }
 
 // at adds a place on the root bus to a device.
 func at(device string, slot int) string {
-	return fmt.Sprintf("%s,bus=pcie.0,addr=%#02x", device, slot)
+	return fmt.Sprintf("%s,bus=pcie.0,addr=%#x", device, slot)
 }
 
 // quote doubles commas, which separate QEMU's options.

@@ -53,4 +53,4 @@ func nicDevice(n hypervisor.NIC, bus string, slot int) map[string]any {
 	return dev
 }
 
-func pciAddr(slot int) string { return fmt.Sprintf("%#02x", slot) }
+func pciAddr(slot int) string { return fmt.Sprintf("%#x", slot) }

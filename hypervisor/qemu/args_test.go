@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package qemu
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/containerd/errdefs"
+
+	"github.com/katapod/katapod/hypervisor"
+)
+
+// plain is a configuration and inputs that the tables change.
+func plain() (hypervisor.Config, inputs) {
+	return hypervisor.Config{
+			ID: "pod", Kernel: "/k", Image: "/i", ImageType: "erofs", VCPUs: 1, MemoryMiB: 256, HotplugSlots: 2,
+		}, inputs{
+			accelerator: "tcg", control: 3, console: 4, channel: 5,
+			blockDriver: map[string]string{"/i": "file", "/d,1": "host_device"}, queues: map[string]queueFDs{},
+		}
+}
+
+// TestCommandLine is the whole of one ordinary command line.
+func TestCommandLine(t *testing.T) {
+	want := `-name katapod-pod
+-nodefaults
+-no-user-config
+-display none
+-no-reboot
+-S
+-sandbox on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny
+-machine q35,usb=off,sata=off,smbus=off,vmport=off,dump-guest-core=off,memory-backend=memory
+-accel tcg,thread=multi
+-cpu max
+-smp 1
+-m 256M
+-object memory-backend-ram,id=memory,size=256M
+-kernel /k
+-append console=ttyS0 panic=-1 cgroup_no_v1=all quiet nolapic_timer root=/dev/vda rootfstype=erofs ro init=/sbin/init
+-chardev socket,id=control,fd=3
+-mon chardev=control,mode=control
+-chardev socket,id=console,fd=4
+-serial chardev:console
+-chardev socket,id=channel,fd=5,server=on,wait=off
+-device virtio-serial-pci,id=serial,bus=pcie.0,addr=0x1
+-device virtserialport,bus=serial.0,chardev=channel,name=katapod.mux
+-device virtio-rng-pci,rng=entropy,bus=pcie.0,addr=0x2
+-object rng-random,id=entropy,filename=/dev/urandom
+-device virtio-balloon-pci,id=balloon,free-page-reporting=on,deflate-on-oom=on,bus=pcie.0,addr=0x3
+-device pvpanic-pci,bus=pcie.0,addr=0x4
+-blockdev {"driver":"raw","file":{"driver":"file","filename":"/i"},"node-name":"node-image","read-only":true}
+-device {"addr":"0x5","bus":"pcie.0","drive":"node-image","driver":"virtio-blk-pci","id":"disk-image","serial":"image"}
+-device pcie-root-port,id=port0,chassis=1,slot=1,bus=pcie.0,addr=0x1d
+-device pcie-root-port,id=port1,chassis=2,slot=2,bus=pcie.0,addr=0x1e`
+	cfg, in := plain()
+	if got := render(commandLine(cfg, in)); got != want {
+		t.Errorf("command line:\n%s\nwant:\n%s", got, want)
+	}
+}
+
+// render puts each option with its value on a line.
+func render(args []string) string {
+	return strings.ReplaceAll(strings.Join(args, " "), " -", "\n-")
+}
+
+func TestCommandLineParts(t *testing.T) {
+	type change func(*hypervisor.Config, *inputs)
+	for _, tc := range []struct {
+		name   string
+		change change
+		has    []string
+		lacks  []string
+	}{
+		{"kvm", func(c *hypervisor.Config, in *inputs) { in.accelerator = "kvm"; c.CPUFeatures = "pmu=off" },
+			[]string{"-accel kvm\n", "-cpu host,pmu=off\n"}, []string{"nolapic_timer", "tcg"}},
+		{"several vCPUs", func(c *hypervisor.Config, _ *inputs) { c.VCPUs = 2; c.MaxVCPUs = 4 },
+			[]string{"-smp 2,maxcpus=4\n"}, []string{"nolapic_timer"}},
+		{"room for memory", func(c *hypervisor.Config, _ *inputs) { c.MaxMemoryMiB = 1024 },
+			[]string{"-m size=256M,slots=8,maxmem=1024M\n"}, nil},
+		{"vsock", func(_ *hypervisor.Config, in *inputs) { in.cid, in.vsock = 77, 6 },
+			[]string{"vhost-vsock-pci,vhostfd=6,guest-cid=77,bus=pcie.0,addr=0x1\n"}, []string{"virtserialport", "id=channel"}},
+		{"initrd", func(c *hypervisor.Config, _ *inputs) { c.Image = ""; c.Initrd = "/r" },
+			[]string{"-initrd /r\n"}, []string{"root=", "node-image"}},
+		{"debug and parameters", func(c *hypervisor.Config, _ *inputs) {
+			c.Debug = true
+			c.KernelParams = []string{"agent.log=debug", "a=b"}
+		},
+			[]string{"init=/sbin/init agent.log=debug a=b\n"}, []string{"quiet"}},
+		{"share", func(c *hypervisor.Config, _ *inputs) {
+			c.Shares = []hypervisor.Share{{Tag: "kataShared", Socket: "/s,x"}}
+		}, []string{
+			"-object memory-backend-memfd,id=memory,share=on,size=256M\n", "-chardev socket,id=share0,path=/s,,x\n",
+			"vhost-user-fs-pci,chardev=share0,tag=kataShared,queue-size=1024,bus=pcie.0,addr=0x6",
+		}, []string{"memory-backend-ram"}},
+		{"disk", func(c *hypervisor.Config, _ *inputs) { c.Disks = []hypervisor.Disk{{ID: "d", Path: "/d,1"}} },
+			[]string{
+				`{"discard":"unmap","driver":"raw","file":{"driver":"host_device","filename":"/d,1"},"node-name":"node-d","read-only":false}`,
+				`{"addr":"0x6","bus":"pcie.0","drive":"node-d","driver":"virtio-blk-pci","id":"disk-d","serial":"d"}`,
+			}, nil},
+		{"NIC", func(c *hypervisor.Config, in *inputs) {
+			c.NICs = []hypervisor.NIC{{ID: "n", MAC: "02:00:00:00:00:01", MTU: 1450, TapFDs: []int{1}}}
+			in.queues["n"] = queueFDs{tap: []int{7}}
+		}, []string{
+			"-netdev tap,id=net-n,fds=7\n",
+			`{"addr":"0x6","bus":"pcie.0","driver":"virtio-net-pci","host_mtu":1450,"id":"nic-n","mac":"02:00:00:00:00:01","netdev":"net-n","romfile":""}`,
+		}, nil},
+		{"NIC with queues and vhost", func(c *hypervisor.Config, in *inputs) {
+			c.NICs = []hypervisor.NIC{{ID: "n", MAC: "02:00:00:00:00:01", TapFDs: []int{1, 2}}}
+			in.queues["n"] = queueFDs{tap: []int{7, 8}, vhost: []int{9, 10}}
+		}, []string{"-netdev tap,id=net-n,fds=7:8,vhost=on,vhostfds=9:10\n", `"mq":true`, `"vectors":6`}, []string{"host_mtu"}},
+		{"machine version", func(c *hypervisor.Config, _ *inputs) { c.Machine = "pc-q35-7.2" }, []string{"-machine pc-q35-7.2,"}, nil},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			cfg, in := plain()
+			tc.change(&cfg, &in)
+			got := render(commandLine(cfg, in)) + "\n"
+			for _, s := range tc.has {
+				if !strings.Contains(got, s) {
+					t.Errorf("%q is not in\n%s", s, got)
+				}
+			}
+			for _, s := range tc.lacks {
+				if strings.Contains(got, s) {
+					t.Errorf("%q is in\n%s", s, got)
+				}
+			}
+		})
+	}
+}
+
+// TestSlotsDoNotMeet counts every address on the root bus of a full machine.
+func TestSlotsDoNotMeet(t *testing.T) {
+	cfg, in := plain()
+	cfg.Disks = []hypervisor.Disk{{ID: "a", Path: "/i"}, {ID: "b", Path: "/i"}}
+	cfg.Shares = []hypervisor.Share{{Tag: "t", Socket: "/s"}}
+	cfg.HotplugSlots = endOfSlots - firstFreeSlot - 3
+	if err := checkSlots(cfg); err != nil {
+		t.Fatal(err)
+	}
+	seen := map[string]bool{}
+	for _, arg := range commandLine(cfg, in) {
+		for _, mark := range []string{"addr=", `"addr":"`} {
+			_, rest, found := strings.Cut(arg, mark)
+			if !found {
+				continue
+			}
+			addr := strings.FieldsFunc(rest, func(r rune) bool { return r == '"' || r == ',' })[0]
+			if seen[addr] {
+				t.Errorf("two devices at %s", addr)
+			}
+			seen[addr] = true
+		}
+	}
+	if len(seen) != endOfSlots-1 {
+		t.Errorf("%d slots are taken, want %d", len(seen), endOfSlots-1)
+	}
+	cfg.HotplugSlots++
+	if err := checkSlots(cfg); !errors.Is(err, errdefs.ErrInvalidArgument) {
+		t.Errorf("one slot too many: %v", err)
+	}
+}
+
+func TestPathOfAPort(t *testing.T) {
+	b := newBus(2)
+	if got := pathBehind(b.portSlot(1)); got != "1e/00" {
+		t.Errorf("the last port is at %s", got)
+	}
+}
