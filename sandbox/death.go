@@ -82,7 +82,7 @@ func (s *Sandbox) killAll() {
 
 // bury releases a pod that died.
 func (s *Sandbox) bury() {
-	f := s.explainDeath()
+	f := s.explainDeath(stepRunning)
 	s.mu.Lock()
 	s.failure = f
 	s.mu.Unlock()
@@ -94,27 +94,41 @@ func (s *Sandbox) bury() {
 }
 
 // explainDeath finds the cause of the cause: an agent whose connection broke
-// may be that of a VMM that is just ending.
-func (s *Sandbox) explainDeath() *Failure {
-	vm := s.machine()
-	timer := time.NewTimer(causeTimeout)
-	defer timer.Stop()
-	select {
-	case <-vm.Done():
-		if vm.Exit().Cause != nil {
-			return s.newFailure(stepRunning, vmCause(vm))
+// may be that of a VM that is just ending. The VM is ended for good, so that its
+// last words are complete.
+func (s *Sandbox) explainDeath(step string) *Failure {
+	cause := context.Cause(s.life.ctx)
+	if vm := s.machine(); vm != nil && !errors.Is(cause, errStopped) {
+		timer := time.NewTimer(causeTimeout)
+		defer timer.Stop()
+		select {
+		case <-vm.Done():
+			if vm.Exit().Cause != nil {
+				cause = vmCause(vm)
+			}
+		case <-timer.C:
 		}
-	case <-timer.C:
 	}
-	return s.newFailure(stepRunning, context.Cause(s.life.ctx))
+	s.silenceVM()
+	return s.newFailure(step, cause)
+}
+
+// silenceVM ends the VM ahead of the rest. Its error comes again with that.
+func (s *Sandbox) silenceVM() {
+	ctx, cancel := context.WithTimeout(context.Background(), vmStopTimeout)
+	defer cancel()
+	_ = s.undoVM(ctx)
 }
 
 // startFailed takes back what a start that failed did.
 func (s *Sandbox) startFailed(ctx context.Context, err error) error {
-	if s.life.over() && !errors.Is(context.Cause(s.life.ctx), errStopped) {
-		err = s.preferDeath(err)
+	var f *Failure
+	if s.life.over() {
+		f = s.explainDeath(stepOf(err))
+	} else {
+		s.silenceVM()
+		f = s.newFailure(StepCheck, err)
 	}
-	f := s.newFailure(StepCheck, err)
 	s.mu.Lock()
 	s.failure = f
 	s.mu.Unlock()
@@ -130,27 +144,13 @@ func (s *Sandbox) startFailed(ctx context.Context, err error) error {
 	return f
 }
 
-// preferDeath puts what ended the pod in the place of the error of the step
-// that noticed.
-func (s *Sandbox) preferDeath(err error) error {
-	step := stepRunning
+// stepOf is the step that an error came from.
+func stepOf(err error) string {
 	var at *stepError
 	if errors.As(err, &at) {
-		step = at.step
+		return at.step
 	}
-	cause := context.Cause(s.life.ctx)
-	if vm := s.machine(); vm != nil {
-		timer := time.NewTimer(causeTimeout)
-		defer timer.Stop()
-		select {
-		case <-vm.Done():
-			if vm.Exit().Cause != nil {
-				cause = vmCause(vm)
-			}
-		case <-timer.C:
-		}
-	}
-	return &stepError{step: step, err: cause}
+	return stepRunning
 }
 
 // end releases everything on the host and reaches the last state. It never
@@ -191,6 +191,11 @@ func (s *Sandbox) removeState() error {
 	if held := s.resources.ledger.Held(); len(held) > 0 {
 		return fmt.Errorf("%s still holds %v and is kept for a clean-up", s.dirs.ledger(), held)
 	}
+	s.closeLedger.Do(func() {
+		if err := s.resources.ledger.Close(); err != nil {
+			s.log.WithError(err).Warn("cannot close the ledger")
+		}
+	})
 	if err := os.RemoveAll(s.dirs.state); err != nil {
 		return fmt.Errorf("remove the state directory of the pod: %w", err)
 	}

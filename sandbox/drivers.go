@@ -73,9 +73,7 @@ type ShareConfig struct {
 	// serves; Cache and ExtraArgs are passed on.
 	Binary, Socket, Dir, Cache string
 	ExtraArgs                  []string
-	// Debug makes it talkative.
-	Debug bool
-	// Spawned is called with its process id before it serves.
+	// Spawned is called with each of its process ids at once after it began.
 	Spawned func(pid int) error
 }
 

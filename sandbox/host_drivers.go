@@ -3,7 +3,6 @@
 package sandbox
 
 import (
-	"errors"
 	"fmt"
 	"os"
 
@@ -80,5 +79,3 @@ func (hostNetwork) Connect(path, tap string, ep network.Endpoint, queues int) ([
 	}
 	return t.Files, nil
 }
-
-var errNoShare = errors.New("virtiofsd is not built in")

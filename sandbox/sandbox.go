@@ -30,6 +30,8 @@ type Sandbox struct {
 	oom       chan string
 	parts     parts
 	network   podNetwork
+	// closeLedger gives the ledger up once the pod is no more.
+	closeLedger sync.Once
 
 	mu         sync.Mutex
 	state      State

@@ -4,7 +4,9 @@ package sandbox
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 
 	"github.com/katapod/katapod/sandbox/hostcgroup"
@@ -53,7 +55,11 @@ func (s *Sandbox) cgroupPath() (string, error) {
 // adopt puts a process of the pod in its cgroup and in the ledger, at once
 // after it began.
 func (s *Sandbox) adopt(pid int) error {
-	if err := s.recordProcess(pid); err != nil {
+	err := s.recordProcess(pid)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // it is gone already; whoever started it notices
+	}
+	if err != nil {
 		return err
 	}
 	var group Cgroup

@@ -25,10 +25,10 @@ func (s *Sandbox) startGuestSandbox(ctx context.Context) error {
 	group.Go(func() error {
 		// A guest whose clock or entropy the host cannot set works with what its
 		// devices give it, so these are worth a warning each.
-		if err := agent.setClock(ctx, time.Now()); err != nil {
+		if err := agent.setClock(ctx, time.Now()); err != nil && ctx.Err() == nil {
 			s.log.WithError(err).Warn("the guest keeps the time of its RTC")
 		}
-		if err := agent.addEntropy(ctx); err != nil {
+		if err := agent.addEntropy(ctx); err != nil && ctx.Err() == nil {
 			s.log.WithError(err).Warn("the guest has only the entropy of its devices")
 		}
 		return nil

@@ -37,7 +37,7 @@ func (s *Sandbox) startShare(ctx context.Context) error {
 	h := s.options.Config.Hypervisor
 	daemon, err := s.drivers.StartShare(ctx, ShareConfig{
 		Binary: h.VirtioFSDaemon, Socket: s.shareSocket(), Dir: dir, Cache: h.VirtioFSCache,
-		ExtraArgs: h.VirtioFSExtraArgs, Debug: h.Debug, Spawned: s.adopt,
+		ExtraArgs: h.VirtioFSExtraArgs, Spawned: s.adopt,
 	})
 	if err != nil {
 		return fmt.Errorf("start virtiofsd: %w", err)

@@ -1,0 +1,341 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package sandbox
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
+	"github.com/katapod/katapod/hypervisor"
+	"github.com/katapod/katapod/network"
+	"github.com/katapod/katapod/sandbox/config"
+	"github.com/katapod/katapod/sandbox/hostcgroup"
+	"github.com/katapod/katapod/sandbox/storage"
+)
+
+// fakeHost is a host that remembers what there is on it.
+type fakeHost struct {
+	mu     sync.Mutex
+	things map[string]bool
+	fail   map[string]error // by the first word of a thing
+	state  network.State
+	share  *fakeShare
+}
+
+func newFakeHost() *fakeHost {
+	return &fakeHost{things: map[string]bool{}, fail: map[string]error{}, state: oneEndpoint()}
+}
+
+// make adds a thing.
+func (h *fakeHost) make(kind, name string) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if err := h.fail[kind]; err != nil {
+		return err
+	}
+	h.things[kind+" "+name] = true
+	return nil
+}
+
+func (h *fakeHost) remove(kind, name string) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.things, kind+" "+name)
+	return nil
+}
+
+// left lists what is there.
+func (h *fakeHost) left() []string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.Sorted(maps.Keys(h.things))
+}
+
+func (h *fakeHost) setState(s network.State) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.state = s
+}
+
+func (h *fakeHost) drivers(vm *fakeVM) Drivers {
+	return Drivers{
+		Check: func(config.Config) error { return h.make("check", "") },
+		NewVM: func(c hypervisor.Config) (hypervisor.VM, error) {
+			vm.config = c
+			return vm, nil
+		},
+		NewCgroup: func(path string, _ hostcgroup.Limits) (Cgroup, error) {
+			return fakeCgroup{}, h.make("cgroup", path)
+		},
+		RemoveCgroup: func(path string) error { return h.remove("cgroup", path) },
+		Network:      fakeNetwork{h},
+		StartShare: func(_ context.Context, c ShareConfig) (ShareDaemon, error) {
+			if err := h.make("share", c.Dir); err != nil {
+				return nil, err
+			}
+			h.share = &fakeShare{host: h, dir: c.Dir, done: make(chan struct{})}
+			return h.share, c.Spawned(os.Getppid())
+		},
+		Mounts:      fakeMounts{h},
+		Facts:       storage.Host{},
+		Mkfs:        func(_ context.Context, _, path string) error { return h.make("mkfs", path) },
+		KillProcess: func(_ context.Context, _, _ string) error { return nil },
+		Host:        func() (int, int, error) { return 2, 4096, nil },
+	}
+}
+
+type fakeCgroup struct{}
+
+func (fakeCgroup) Add(int) error                   { return nil }
+func (fakeCgroup) Stat() (hostcgroup.Stats, error) { return hostcgroup.Stats{}, nil }
+func (fakeCgroup) OOMKills() (uint64, error)       { return 0, nil }
+
+type fakeNetwork struct{ h *fakeHost }
+
+func (n fakeNetwork) Create(path string) error { return n.h.make("netns", path) }
+func (n fakeNetwork) Remove(path string) error { return n.h.remove("netns", path) }
+
+func (n fakeNetwork) Scan(string) (network.State, error) {
+	n.h.mu.Lock()
+	defer n.h.mu.Unlock()
+	return n.h.state, n.h.fail["scan"]
+}
+
+func (n fakeNetwork) Connect(path, tap string, _ network.Endpoint, _ int) ([]*os.File, error) {
+	if err := n.h.make("tap", path+tap); err != nil {
+		return nil, err
+	}
+	f, err := os.Open(os.DevNull)
+	return []*os.File{f}, err
+}
+
+func (n fakeNetwork) Disconnect(path, tap, _ string) error { return n.h.remove("tap", path+tap) }
+
+type fakeShare struct {
+	host *fakeHost
+	dir  string
+	once sync.Once
+	done chan struct{}
+	err  error
+}
+
+func (s *fakeShare) Done() <-chan struct{} { return s.done }
+func (s *fakeShare) Exit() error           { return s.err }
+
+func (s *fakeShare) Stop(context.Context) error {
+	s.end(nil)
+	return nil
+}
+
+func (s *fakeShare) end(err error) {
+	s.once.Do(func() {
+		s.err = err
+		_ = s.host.remove("share", s.dir)
+		close(s.done)
+	})
+}
+
+type fakeMounts struct{ h *fakeHost }
+
+func (m fakeMounts) Share(dir string) error                         { return m.h.make("mount", dir) }
+func (m fakeMounts) Mount(_ storage.HostMount, target string) error { return m.h.make("mount", target) }
+func (m fakeMounts) Bind(_, target string, _, _ bool) error         { return m.h.make("mount", target) }
+func (m fakeMounts) Unmount(target string) error                    { return m.h.remove("mount", target) }
+
+// oneEndpoint is the namespace that a bridge plug-in leaves.
+func oneEndpoint() network.State {
+	return network.State{
+		Endpoints: []network.Endpoint{{
+			Index: 2, Name: "eth0", Kind: "veth", MAC: net.HardwareAddr{2, 0, 0, 0, 0, 1}, MTU: 1450,
+			Addresses: []netip.Prefix{netip.MustParsePrefix("10.1.2.3/24"), netip.MustParsePrefix("fd00::3/64")},
+		}},
+		Routes: []network.Route{
+			{Family: unix.AF_INET, Gateway: netip.MustParseAddr("10.1.2.1"), Device: "eth0"},
+			{Family: unix.AF_INET6, Destination: netip.MustParsePrefix("fd00::/64"), Device: "eth0", Scope: 253, MTU: 1400},
+		},
+		Neighbors: []network.Neighbor{{Address: netip.MustParseAddr("10.1.2.1"), MAC: net.HardwareAddr{2, 0, 0, 0, 0, 9}, Device: "eth0", State: unix.NUD_PERMANENT}},
+	}
+}
+
+// fixture is a pod over fakes.
+type fixture struct {
+	t     *testing.T
+	host  *fakeHost
+	agent *fakeAgent
+	vm    *fakeVM
+	pod   *Sandbox
+}
+
+func newFixture(t *testing.T, change ...func(*Options)) *fixture {
+	t.Helper()
+	f := &fixture{t: t, host: newFakeHost(), agent: newFakeAgent()}
+	f.vm = newFakeVM(f.agent)
+	o := Options{ID: "pod1", Namespace: "test", Bundle: t.TempDir(), NetNS: "/run/netns/test", CgroupPath: "/test/pod1", Config: config.Default()}
+	o.Config.Runtime.StateDir = t.TempDir()
+	for _, c := range change {
+		c(&o)
+	}
+	var err error
+	if f.pod, err = New(o, f.host.drivers(f.vm)); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(f.finish)
+	return f
+}
+
+// startedFixture is a pod that runs.
+func startedFixture(t *testing.T, change ...func(*Options)) *fixture {
+	t.Helper()
+	f := newFixture(t, change...)
+	if err := f.pod.Start(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+// finish stops the pod and checks that nothing of it is left anywhere.
+func (f *fixture) finish() {
+	f.t.Helper()
+	if err := f.pod.Stop(context.Background()); err != nil {
+		f.t.Error(err)
+	}
+	f.clean()
+	f.agent.endOnce.Do(func() { close(f.agent.ended) })
+	f.agent.stop()
+	f.noGoroutines()
+}
+
+// clean checks that nothing is left on the host.
+func (f *fixture) clean() {
+	f.t.Helper()
+	_ = f.host.remove("check", "")
+	if left := f.host.left(); len(left) > 0 {
+		f.t.Errorf("left on the host: %q", left)
+	}
+	stateDir := f.pod.options.Config.Runtime.StateDir
+	err := filepath.WalkDir(stateDir, func(path string, d os.DirEntry, err error) error {
+		switch rel, _ := filepath.Rel(stateDir, path); {
+		case err != nil:
+			return err
+		case rel == "." || rel == "sbs" || rel == "vm":
+			return nil
+		}
+		return fmt.Errorf("%s is left", path)
+	})
+	if err != nil {
+		f.t.Error(err)
+	}
+}
+
+// noGoroutines checks that none of the pod's goroutines is left.
+func (f *fixture) noGoroutines() {
+	f.t.Helper()
+	deadline := time.Now().Add(5 * time.Second)
+	for {
+		left := podGoroutines()
+		if len(left) == 0 {
+			return
+		}
+		if time.Now().After(deadline) {
+			f.t.Errorf("goroutines are left:\n%s", strings.Join(left, "\n\n"))
+			return
+		}
+		runtime.Gosched()
+	}
+}
+
+// podGoroutines are the stacks of goroutines that code of the pod began.
+func podGoroutines() []string {
+	buf := make([]byte, 1<<20)
+	buf = buf[:runtime.Stack(buf, true)]
+	var left []string
+	for stack := range bytes.SplitSeq(buf, []byte("\n\n")) {
+		text := string(stack)
+		if strings.Contains(text, "created by github.com/katapod/katapod/sandbox.(") ||
+			strings.Contains(text, "created by github.com/katapod/katapod/sandbox.ask") ||
+			strings.Contains(text, "created by github.com/containerd/ttrpc") {
+			left = append(left, text)
+		}
+	}
+	return left
+}
+
+// container makes a container that does what args say.
+func (f *fixture) container(id string, args ...string) *Container {
+	f.t.Helper()
+	c, err := f.pod.CreateContainer(context.Background(), containerOptions(id, args...))
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return c
+}
+
+// running makes a container and starts it.
+func (f *fixture) running(id string, args ...string) *Container {
+	f.t.Helper()
+	c := f.container(id, args...)
+	if err := c.Start(context.Background()); err != nil {
+		f.t.Fatal(err)
+	}
+	return c
+}
+
+func containerOptions(id string, args ...string) ContainerOptions {
+	namespaces := []specs.LinuxNamespace{{Type: "network"}, {Type: "pid"}, {Type: "ipc"}, {Type: "uts"}, {Type: "mount"}}
+	return ContainerOptions{
+		ID: id, Bundle: "/bundle/" + id, Stdin: true, Stdout: true,
+		Spec: &specs.Spec{
+			Version: specs.Version,
+			Root:    &specs.Root{Path: "rootfs"},
+			Process: &specs.Process{Args: args, Cwd: "/"},
+			Linux:   &specs.Linux{Namespaces: namespaces},
+		},
+		Rootfs: []storage.Mount{{Type: "overlay", Source: "overlay", Options: []string{"lowerdir=/a:/b"}}},
+	}
+}
+
+// wait returns the exit code of a process that ends soon.
+func wait(t *testing.T, p *Process) int {
+	t.Helper()
+	await(t, p.Done(), "the end of "+p.String())
+	code, at := p.ExitStatus()
+	if at.IsZero() {
+		t.Errorf("%s ended at no time", p)
+	}
+	return code
+}
+
+// await waits for an event that is to come soon.
+func await(t *testing.T, c <-chan struct{}, what string) {
+	t.Helper()
+	select {
+	case <-c:
+	case <-time.After(5 * time.Second):
+		buf := make([]byte, 1<<18)
+		t.Fatalf("%s did not come\n%s", what, buf[:runtime.Stack(buf, true)])
+	}
+}
+
+// wantIs checks an error's sentinel.
+func wantIs(t *testing.T, what string, err, want error) {
+	t.Helper()
+	if !errors.Is(err, want) {
+		t.Errorf("%s: got error %v, want %v", what, err, want)
+	}
+}
