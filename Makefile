@@ -58,6 +58,17 @@ protos: ## Regenerate the Go code of the agent protocol
 packages: ## Install the Debian packages that building and testing need, if any is missing
 	@integration/node/packages
 
+PREFIX ?= /usr/local
+SHARE := $(DESTDIR)/usr/share/kata-containers
+DEFAULTS := $(DESTDIR)/usr/share/defaults/kata-containers
+
+.PHONY: install
+install: build guest ## Install binaries, guest and configuration (DESTDIR, PREFIX)
+	install -D -t $(DESTDIR)$(PREFIX)/bin out/bin/containerd-shim-kata-v2 out/bin/kata-ctl
+	install -D -m 0644 out/guest/vmlinux $(SHARE)/vmlinux
+	install -D -m 0644 out/guest/katapod.img $(SHARE)/kata-containers.img
+	install -D -m 0644 sandbox/config/configuration.toml $(DEFAULTS)/configuration.toml
+
 ##@ Check
 
 .PHONY: test
