@@ -4,6 +4,6 @@
 // machines. Its tests share one node, which is started before the first test and has to be empty after the last.
 //
 // KATAPOD_TEST_RUNTIME=runc runs the tests that make sense for it with runc: it shows that the tests ask for what a
-// container runtime does, and that the node works. KATAPOD_OUT names the build output when it is not out/ of the
+// container runtime does, and that the node works. KATAPOD_TEST_OUT names the build output when it is not out/ of the
 // checkout.
 package integration

@@ -52,7 +52,7 @@ func run(m *testing.M) (int, error) {
 }
 
 func startShared(ctx context.Context) error {
-	out, err := filepath.Abs(envOr("KATAPOD_OUT", "../out"))
+	out, err := filepath.Abs(envOr("KATAPOD_TEST_OUT", "../out"))
 	if err != nil {
 		return fmt.Errorf("find the build output: %w", err)
 	}
