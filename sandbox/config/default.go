@@ -45,5 +45,6 @@ func defaultHypervisor() Hypervisor {
 		EntropySource:            "/dev/urandom",
 		ValidEntropySources:      []string{"/dev/urandom", "/dev/random", ""},
 		DisableImageNVDIMM:       true,
+		DisableGuestSELinux:      true,
 	}
 }

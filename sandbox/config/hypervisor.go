@@ -79,6 +79,9 @@ type Hypervisor struct {
 	// DisableImageNVDIMM is accepted and has no effect: the image is always a
 	// virtio-blk disk, never an NVDIMM.
 	DisableImageNVDIMM bool `toml:"disable_image_nvdimm"`
+	// DisableGuestSELinux drops the SELinux labels of containers, for guests
+	// without SELinux; false refuses them.
+	DisableGuestSELinux bool `toml:"disable_guest_selinux"`
 	// Debug makes VMM, virtiofsd and guest kernel talkative.
 	Debug bool `toml:"enable_debug"`
 	// EnableAnnotations are regular expressions over the names of annotations

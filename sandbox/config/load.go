@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -24,7 +25,6 @@ const maxFile = 1 << 20
 // errdefs.ErrNotImplemented for a feature that this version does not have.
 func Load(path string) (Config, error) {
 	files := []string{path}
-	// Glob fails only for a malformed pattern, which a path may be.
 	drops, err := dropIns(filepath.Join(filepath.Dir(path), "config.d"))
 	if err != nil {
 		return Config{}, err
@@ -91,44 +91,47 @@ func (l *loader) overlay(file string) error {
 		return syntaxError(file, err)
 	}
 	keys := flatten(raw)
-	if err := l.refuse(file, keys); err != nil {
+	if err := refuse(file, keys); err != nil {
 		return err
 	}
 	for key := range keys {
 		l.origin[key] = file
 	}
 	l.dropRivals(keys)
-	return l.decode(file, data)
+	return l.decode(file, data, keys)
 }
 
 // decode writes the keys of data into the configuration; the others keep their
 // values.
-func (l *loader) decode(file string, data []byte) error {
+func (l *loader) decode(file string, data []byte, keys map[string]any) error {
 	next := l.config.clone()
 	doc := document{Runtime: &next.Runtime}
 	doc.Hypervisor.QEMU, doc.Agent.Kata = &next.Hypervisor, &next.Agent
 	err := toml.NewDecoder(bytes.NewReader(data)).DisallowUnknownFields().Decode(&doc)
-	var unknown *toml.StrictMissingError
+	var missing *toml.StrictMissingError
 	switch {
-	case errors.As(err, &unknown):
-		for _, e := range unknown.Errors {
-			l.unknown(&next, file, e.Key())
+	case errors.As(err, &missing):
+		for _, e := range missing.Errors {
+			next.Warnings = append(next.Warnings, unknown(file, strings.Join(e.Key(), "."), keys)...)
 		}
 	case err != nil:
-		return valueError(file, err)
+		return valueError(file, err, keys)
 	}
 	l.config = next
 	return nil
 }
 
-// unknown adds a warning for a key that nobody knows. Keys of features that are
-// not there were judged by refuse.
-func (l *loader) unknown(c *Config, file string, key toml.Key) {
-	name := strings.Join(key, ".")
-	if _, known := unbuilt[name]; known {
-		return
+// unknown returns a warning for each key at or below name, a key or a section
+// that the decoder does not know, unless refuse knows it and found nothing wrong.
+func unknown(file, name string, keys map[string]any) []string {
+	known := unbuilt()
+	var warnings []string
+	for _, key := range slices.Sorted(maps.Keys(keys)) {
+		if _, ok := known[key]; !ok && (key == name || strings.HasPrefix(key, name+".")) {
+			warnings = append(warnings, fmt.Sprintf("configuration file %s: unknown key %s is ignored", file, key))
+		}
 	}
-	c.Warnings = append(c.Warnings, fmt.Sprintf("%s: unknown key %s is ignored", file, name))
+	return warnings
 }
 
 // dropRivals lets an initrd set by a file take the place of an image set by an
@@ -190,15 +193,4 @@ func syntaxError(file string, err error) error {
 			file, row, column, strings.TrimPrefix(at.Error(), "toml: "), errdefs.ErrInvalidArgument)
 	}
 	return fmt.Errorf("configuration file %s is not valid TOML: %w: %w", file, err, errdefs.ErrInvalidArgument)
-}
-
-// valueError is for a value of the wrong type.
-func valueError(file string, err error) error {
-	var at *toml.DecodeError
-	if errors.As(err, &at) {
-		row, _ := at.Position()
-		return fmt.Errorf("configuration file %s, line %d: key %s has a value of the wrong type: %s: %w",
-			file, row, strings.Join(at.Key(), "."), strings.TrimPrefix(at.Error(), "toml: "), errdefs.ErrInvalidArgument)
-	}
-	return fmt.Errorf("configuration file %s has a value of the wrong type: %w: %w", file, err, errdefs.ErrInvalidArgument)
 }
