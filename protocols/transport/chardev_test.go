@@ -22,10 +22,7 @@ type chardev struct {
 	mu       sync.Mutex
 	cond     *sync.Cond
 	host     *net.UnixConn // nil while the host is away
-	closed   bool
-	gone     chan struct{} // closed when the current host left
 	deadline time.Time
-	timer    *time.Timer
 	in       []byte
 }
 

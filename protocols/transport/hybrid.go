@@ -27,22 +27,16 @@ func NewHybrid(path string) *Hybrid {
 
 // Dial implements [Dialer].
 func (h *Hybrid) Dial(ctx context.Context, port uint32) (net.Conn, error) {
-	var retry backoff
-	for {
-		c, err := h.try(ctx, port)
-		if err == nil {
-			return h.conns.add(c)
-		}
+	return untilListening(ctx, port, func() (net.Conn, error) {
 		if h.conns.isClosed() {
-			return nil, fmt.Errorf("dial guest port %d: %w", port, net.ErrClosed)
+			return nil, net.ErrClosed
 		}
-		if !errors.Is(err, errRefused) {
-			return nil, fmt.Errorf("dial guest port %d: %w", port, err)
+		c, err := h.try(ctx, port)
+		if err != nil {
+			return nil, err
 		}
-		if cause := retry.wait(ctx); cause != nil {
-			return nil, fmt.Errorf("dial guest port %d: %w (%w)", port, err, cause)
-		}
-	}
+		return h.conns.add(c)
+	})
 }
 
 // try connects and greets once.

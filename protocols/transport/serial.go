@@ -54,19 +54,7 @@ func (s *Serial) Dial(ctx context.Context, port uint32) (net.Conn, error) {
 	if s.err != nil {
 		return nil, fmt.Errorf("dial guest port %d: %w", port, s.err)
 	}
-	var retry backoff
-	for {
-		c, err := s.try(ctx, port)
-		if err == nil {
-			return c, nil
-		}
-		if !errors.Is(err, errRefused) {
-			return nil, fmt.Errorf("dial guest port %d: %w", port, err)
-		}
-		if cause := retry.wait(ctx); cause != nil {
-			return nil, fmt.Errorf("dial guest port %d: %w (%w)", port, err, cause)
-		}
-	}
+	return untilListening(ctx, port, func() (net.Conn, error) { return s.try(ctx, port) })
 }
 
 // Close implements [Dialer].

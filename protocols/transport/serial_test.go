@@ -197,9 +197,13 @@ func TestSerialRefused(t *testing.T) {
 		!strings.Contains(err.Error(), "connection refused: nothing listens on guest port 77") {
 		t.Fatalf("got %v", err)
 	}
-	late := time.AfterFunc(50*time.Millisecond, func() { serve(t, g, 78, echo) })
-	defer late.Stop()
+	serving := make(chan struct{})
+	time.AfterFunc(50*time.Millisecond, func() {
+		defer close(serving)
+		serve(t, g, 78, echo)
+	})
 	exchange(t, dial(t, s, 78), "late")
+	<-serving
 }
 
 // TestSerialNoSocket bounds the wait for a VMM and for a guest that never come.
@@ -222,8 +226,11 @@ func TestSerialNoSocket(t *testing.T) {
 			t.Errorf("a Dial after Close gave %v", err)
 		}
 	}
-	if s := NewSerial("x"); s.Close() != nil || s.Close() != nil {
-		t.Error("Close of a dialer that never dialled failed")
+	s := NewSerial("never dialled")
+	for range 2 {
+		if err := s.Close(); err != nil {
+			t.Errorf("Close of a dialer that never dialled gave %v", err)
+		}
 	}
 }
 

@@ -46,18 +46,20 @@ func newSessionID() string {
 // awaitSync drops bytes until a line made of prefix and an id has passed, and
 // returns the id. A non-empty want is the only id it accepts.
 func awaitSync(r io.ByteReader, prefix, want string) (string, error) {
-	var last [syncLen]byte
-	for n := 0; n < maxStale; n++ {
+	tail := make([]byte, 0, 16*syncLen)
+	for range maxStale {
 		b, err := r.ReadByte()
 		if err != nil {
 			return "", err
 		}
-		copy(last[:], last[1:])
-		last[syncLen-1] = b
-		if b != '\n' {
+		if len(tail) == cap(tail) {
+			tail = tail[:copy(tail, tail[len(tail)-syncLen:])]
+		}
+		tail = append(tail, b)
+		if b != '\n' || len(tail) < syncLen {
 			continue
 		}
-		if id, ok := parseSync(last[:], prefix); ok && (want == "" || id == want) {
+		if id, ok := parseSync(tail[len(tail)-syncLen:], prefix); ok && (want == "" || id == want) {
 			return id, nil
 		}
 	}

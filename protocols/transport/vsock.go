@@ -29,23 +29,19 @@ func NewVsock(cid uint32) *Vsock {
 
 // Dial implements [Dialer].
 func (v *Vsock) Dial(ctx context.Context, port uint32) (net.Conn, error) {
-	var retry backoff
-	for {
-		c, err := vsock.DialContext(ctx, v.CID, port, nil)
-		if err == nil {
-			return v.conns.add(c)
-		}
+	return untilListening(ctx, port, func() (net.Conn, error) {
 		if v.conns.isClosed() {
-			return nil, fmt.Errorf("dial guest port %d: %w", port, net.ErrClosed)
+			return nil, net.ErrClosed
 		}
-		if !notYet(err) {
-			return nil, fmt.Errorf("dial guest port %d of context id %d: %w", port, v.CID, err)
+		c, err := vsock.DialContext(ctx, v.CID, port, nil)
+		if notYet(err) {
+			return nil, fmt.Errorf("%w: %w", refused(port), err)
 		}
-		if cause := retry.wait(ctx); cause != nil {
-			return nil, fmt.Errorf("dial guest port %d of context id %d: %w: %w (%w)",
-				port, v.CID, refused(port), err, cause)
+		if err != nil {
+			return nil, err
 		}
-	}
+		return v.conns.add(c)
+	})
 }
 
 // notYet reports errors that a guest gives while it boots: the kernel resets

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package transport
+
+import (
+	"context"
+	"errors"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/mdlayher/vsock"
+	"golang.org/x/sys/unix"
+)
+
+// startVsock serves over the kernel's vsock loopback.
+func startVsock(t *testing.T, peer uint32) *Guest {
+	t.Helper()
+	checkLeaks(t)
+	l, err := vsock.ListenContextID(vsock.Local, 0, nil)
+	if err == nil {
+		var c *vsock.Conn
+		c, err = vsock.Dial(vsock.Local, l.Addr().(*vsock.Addr).Port, nil)
+		if err == nil {
+			_ = c.Close()
+		}
+		_ = l.Close()
+	}
+	if err != nil {
+		t.Skip("needs a kernel with the vsock loopback (vsock_loopback):", err)
+	}
+	g := NewGuest(GuestOptions{Report: func(err error) { t.Log("guest:", err) }})
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- g.serveVsock(ctx, peer) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; !errors.Is(err, context.Canceled) {
+			t.Errorf("serving ended with %v", err)
+		}
+	})
+	return g
+}
+
+// Ports that no program of a machine under test should use.
+const vsockPort = 0x6b617461
+
+func TestVsock(t *testing.T) {
+	g := startVsock(t, vsock.Local)
+	v := NewVsock(vsock.Local)
+	t.Cleanup(func() { _ = v.Close() })
+	serve(t, g, vsockPort, echo)
+	c := dial(t, v, vsockPort)
+	exchange(t, c, "hello")
+	_ = v.Close()
+	if _, err := c.Read(make([]byte, 1)); err == nil {
+		t.Error("the stream outlives its dialer")
+	}
+	if _, err := v.Dial(testContext(t), vsockPort); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("a Dial after Close gave %v", err)
+	}
+}
+
+// TestVsockOnlyTheHost refuses streams that come from within.
+func TestVsockOnlyTheHost(t *testing.T) {
+	g := startVsock(t, vsock.Host)
+	serve(t, g, vsockPort, echo)
+	v := NewVsock(vsock.Local)
+	t.Cleanup(func() { _ = v.Close() })
+	c := dial(t, v, vsockPort)
+	_, _ = c.Write([]byte("x"))
+	if n, err := c.Read(make([]byte, 1)); err == nil {
+		t.Errorf("%d bytes came back", n)
+	}
+}
+
+func TestVsockRefused(t *testing.T) {
+	startVsock(t, vsock.Local)
+	v := NewVsock(vsock.Local)
+	ctx, cancel := context.WithTimeout(testContext(t), 50*time.Millisecond)
+	defer cancel()
+	_, err := v.Dial(ctx, vsockPort+1)
+	if err == nil || !strings.Contains(err.Error(), "connection refused: nothing listens on guest port") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// TestVsockPorts opens and closes ports before and while they are served.
+func TestVsockPorts(t *testing.T) {
+	checkLeaks(t)
+	fd, err := unix.Socket(unix.AF_VSOCK, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Skip("needs a kernel with AF_VSOCK:", err)
+	}
+	_ = unix.Close(fd)
+	g := NewGuest(GuestOptions{Report: func(err error) { t.Error("guest:", err) }})
+	before := serve(t, g, vsockPort, echo)
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- g.ServeVsock(ctx) }()
+	during := serve(t, g, vsockPort+1, echo)
+	awaitVsock(t, vsockPort, true)
+	awaitVsock(t, vsockPort+1, true)
+	_ = before.Close()
+	awaitVsock(t, vsockPort, false)
+	cancel()
+	if err := <-done; !errors.Is(err, context.Canceled) {
+		t.Errorf("serving ended with %v", err)
+	}
+	awaitVsock(t, vsockPort+1, false)
+	_ = during.Close()
+}
+
+// awaitVsock waits until an AF_VSOCK port is taken, or free.
+func awaitVsock(t *testing.T, port uint32, taken bool) {
+	t.Helper()
+	ctx := testContext(t)
+	for b := (backoff{}); ; {
+		l, err := vsock.ListenContextID(unix.VMADDR_CID_ANY, port, nil)
+		if err == nil {
+			_ = l.Close()
+		}
+		if (err != nil) == taken {
+			return
+		}
+		if cause := b.wait(ctx); cause != nil {
+			t.Fatalf("port %d: %v", port, err)
+		}
+	}
+}
