@@ -18,6 +18,9 @@ import (
 	"github.com/katapod/katapod/agent/boot"
 	"github.com/katapod/katapod/agent/crun"
 	"github.com/katapod/katapod/agent/device"
+	"github.com/katapod/katapod/agent/guestfs"
+	"github.com/katapod/katapod/agent/guestnet"
+	"github.com/katapod/katapod/agent/guestos"
 	"github.com/katapod/katapod/agent/oom"
 	"github.com/katapod/katapod/agent/reaper"
 	"github.com/katapod/katapod/agent/sandboxns"
@@ -168,10 +171,16 @@ func newParts(ctx context.Context, parameters boot.Parameters, paths service.Pat
 		}
 	}()
 	finder := &device.Finder{Hub: hub, Sys: "/sys", Dev: "/dev", Timeout: parameters.HotplugTimeout}
+	network, err := guestnet.New(finder)
+	if err != nil {
+		return service.Parts{}, err
+	}
 	return service.Parts{
 		Version: Version, Init: os.Getpid() == 1, Paths: paths, Parameters: parameters,
 		Reaper:  r,
 		Runtime: &crun.Runtime{Command: "/usr/bin/crun", Root: "/run/crun", Reaper: r},
 		Streams: streams.New(), Storage: storage.New(finder), Devices: finder, OOM: watcher,
+		Network: network, Files: guestfs.NewCopier(guestfs.NewTree(paths.Run)),
+		System: guestos.System{Sys: "/sys", Hub: hub},
 	}, nil
 }

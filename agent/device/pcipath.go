@@ -58,6 +58,21 @@ func ParsePCIPath(text string) (PCIPath, error) {
 	return p, nil
 }
 
+// PCIPathOf returns the path of slots on nested buses.
+func PCIPathOf(slots []uint32) (PCIPath, error) {
+	var p PCIPath
+	for _, s := range slots {
+		if s > 0x1f {
+			return PCIPath{}, fmt.Errorf("%#x is not a PCI slot, 0 to 0x1f are: %w", s, errdefs.ErrInvalidArgument)
+		}
+		p.slots = append(p.slots, slot{device: int(s)})
+	}
+	if len(p.slots) == 0 {
+		return PCIPath{}, fmt.Errorf("a PCI path has a slot: %w", errdefs.ErrInvalidArgument)
+	}
+	return p, nil
+}
+
 // String writes the path as it is read.
 func (p PCIPath) String() string {
 	var parts []string

@@ -123,9 +123,9 @@ func (r *Reaper) register(pid int) chan Exit {
 	return c
 }
 
-// Run1 starts the command, waits for its end and returns its status. A status
+// RunCommand starts the command, waits for its end and returns its status. A status
 // other than zero is not an error.
-func (r *Reaper) Run1(cmd *exec.Cmd) (int, error) {
+func (r *Reaper) RunCommand(cmd *exec.Cmd) (int, error) {
 	c, err := r.start(cmd)
 	if err != nil {
 		return 0, err

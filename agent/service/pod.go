@@ -59,6 +59,9 @@ func (s *Service) CreateSandbox(ctx context.Context, r *agentpb.CreateSandboxReq
 	if s.pod != nil {
 		return nil, fmt.Errorf("the guest has a pod: %w", errdefs.ErrAlreadyExists)
 	}
+	if err := s.loadModules(ctx, r.KernelModules); err != nil {
+		return nil, err
+	}
 	p, err := s.makePod(ctx, r)
 	if err != nil {
 		return nil, err

@@ -11,6 +11,9 @@ import (
 	"github.com/katapod/katapod/agent/boot"
 	"github.com/katapod/katapod/agent/container"
 	"github.com/katapod/katapod/agent/device"
+	"github.com/katapod/katapod/agent/guestfs"
+	"github.com/katapod/katapod/agent/guestnet"
+	"github.com/katapod/katapod/agent/guestos"
 	"github.com/katapod/katapod/agent/oom"
 	"github.com/katapod/katapod/agent/reaper"
 	"github.com/katapod/katapod/agent/storage"
@@ -54,11 +57,13 @@ type Parts struct {
 	Storage    *storage.Manager
 	Devices    *device.Finder
 	OOM        *oom.Watcher
+	Network    *guestnet.Network
+	Files      *guestfs.Copier
+	System     guestos.System
 }
 
 // Service is the agent as the host sees it. It is safe for concurrent use.
 type Service struct {
-	agentpb.AgentServiceService
 	Parts
 	containers *container.Store
 

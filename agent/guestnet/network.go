@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package guestnet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/containerd/errdefs"
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"github.com/katapod/katapod/agent/device"
+	"github.com/katapod/katapod/protocols/typespb"
+)
+
+// Network sets the network up. Make it with [New].
+type Network struct {
+	nl  *netlink.Handle
+	hub *device.Hub
+	// link finds the link at a PCI path.
+	link    func(context.Context, device.PCIPath) (string, error)
+	timeout time.Duration
+	// mu orders changes of links: a rename may move another link away.
+	mu sync.Mutex
+}
+
+// New returns the network of the calling thread's network namespace.
+func New(finder *device.Finder) (*Network, error) {
+	nl, err := netlink.NewHandle(unix.NETLINK_ROUTE)
+	if err != nil {
+		return nil, fmt.Errorf("open netlink: %w", err)
+	}
+	return &Network{nl: nl, hub: finder.Hub, link: finder.Link, timeout: finder.Timeout}, nil
+}
+
+// find waits for the link that an interface of the wire describes: by its place
+// when it has one, else by its MAC.
+func (n *Network) find(ctx context.Context, i *typespb.Interface) (netlink.Link, error) {
+	if i.DevicePath != "" {
+		return n.findByPath(ctx, i.DevicePath)
+	}
+	mac, err := net.ParseMAC(i.HwAddr)
+	if err != nil {
+		return nil, fmt.Errorf("interface %s has neither a device path nor a MAC (%q): %w", i.Name, i.HwAddr, errdefs.ErrInvalidArgument)
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, n.timeout,
+		fmt.Errorf("%s without it, see agent.hotplug_timeout: %w", n.timeout, context.DeadlineExceeded))
+	defer cancel()
+	return device.Await(ctx, n.hub, func() (netlink.Link, error) { return n.findByMAC(mac) })
+}
+
+func (n *Network) findByPath(ctx context.Context, text string) (netlink.Link, error) {
+	p, err := device.ParsePCIPath(text)
+	if err != nil {
+		return nil, err
+	}
+	name, err := n.link(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	link, err := n.nl.LinkByName(name)
+	if err != nil {
+		return nil, fmt.Errorf("find the link %s at PCI path %s: %w", name, text, err)
+	}
+	return link, nil
+}
+
+func (n *Network) findByMAC(mac net.HardwareAddr) (netlink.Link, error) {
+	links, err := n.nl.LinkList()
+	if err != nil {
+		return nil, fmt.Errorf("list the links: %w", err)
+	}
+	for _, l := range links {
+		if strings.EqualFold(l.Attrs().HardwareAddr.String(), mac.String()) {
+			return l, nil
+		}
+	}
+	return nil, fmt.Errorf("no link has the MAC %s: %w", mac, unix.ENOENT)
+}
+
+// byName returns a link that a request names.
+func (n *Network) byName(name string) (netlink.Link, error) {
+	link, err := n.nl.LinkByName(name)
+	if errors.As(err, &netlink.LinkNotFoundError{}) {
+		return nil, fmt.Errorf("no link is named %q: %w", name, errdefs.ErrNotFound)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("find the link %s: %w", name, err)
+	}
+	return link, nil
+}

@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package stats
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/katapod/katapod/agent/cgroup"
+	"github.com/katapod/katapod/protocols/agentpb"
+)
+
+// Cgroup reads the numbers of one cgroup. A controller that is off leaves its
+// numbers zero.
+func Cgroup(d cgroup.Dir) (*agentpb.CgroupStats, error) {
+	out := &agentpb.CgroupStats{}
+	for _, read := range []func(cgroup.Dir, *agentpb.CgroupStats) error{cpu, memory, pids, blockIO, hugepages} {
+		if err := read(d, out); err != nil {
+			return nil, fmt.Errorf("read the statistics of cgroup %s: %w", d, err)
+		}
+	}
+	return out, nil
+}
+
+// nsPerUs turns the microseconds of cgroup v2 into the wire's nanoseconds.
+const nsPerUs = 1000
+
+func cpu(d cgroup.Dir, out *agentpb.CgroupStats) error {
+	v, err := d.Keyed("cpu.stat")
+	if err != nil {
+		return err
+	}
+	out.CpuStats = &agentpb.CpuStats{
+		CpuUsage: &agentpb.CpuUsage{
+			TotalUsage:        v["usage_usec"] * nsPerUs,
+			UsageInUsermode:   v["user_usec"] * nsPerUs,
+			UsageInKernelmode: v["system_usec"] * nsPerUs,
+		},
+		ThrottlingData: &agentpb.ThrottlingData{
+			Periods:          v["nr_periods"],
+			ThrottledPeriods: v["nr_throttled"],
+			ThrottledTime:    v["throttled_usec"] * nsPerUs,
+		},
+	}
+	return nil
+}
+
+func memory(d cgroup.Dir, out *agentpb.CgroupStats) error {
+	stat, err := d.Keyed("memory.stat")
+	if err != nil {
+		return err
+	}
+	usage, err := memoryData(d, "memory")
+	if err != nil {
+		return err
+	}
+	swap, err := memoryData(d, "memory.swap")
+	if err != nil {
+		return err
+	}
+	out.MemoryStats = &agentpb.MemoryStats{
+		Cache:        stat["file"],
+		Usage:        usage,
+		SwapUsage:    swap,
+		KernelUsage:  &agentpb.MemoryData{Usage: stat["kernel"]},
+		UseHierarchy: true,
+		Stats:        stat,
+	}
+	return nil
+}
+
+// memoryData reads the files of memory or of swap; a failure is a hit of the
+// limit.
+func memoryData(d cgroup.Dir, prefix string) (*agentpb.MemoryData, error) {
+	out := &agentpb.MemoryData{}
+	for file, to := range map[string]*uint64{".current": &out.Usage, ".max": &out.Limit, ".peak": &out.MaxUsage} {
+		n, err := d.Uint(prefix + file)
+		if err != nil {
+			return nil, err
+		}
+		*to = n
+	}
+	events, err := d.Keyed(prefix + ".events")
+	if err != nil {
+		return nil, err
+	}
+	out.Failcnt = events["max"]
+	return out, nil
+}
+
+// pids: on the wire a limit of 0 is no limit.
+func pids(d cgroup.Dir, out *agentpb.CgroupStats) error {
+	current, err := d.Uint("pids.current")
+	if err != nil {
+		return err
+	}
+	limit, err := d.Uint("pids.max")
+	if err != nil {
+		return err
+	}
+	if limit == cgroup.Max {
+		limit = 0
+	}
+	out.PidsStats = &agentpb.PidsStats{Current: current, Limit: limit}
+	return nil
+}
+
+// blockIO reads io.stat: "major:minor rbytes=1 wbytes=2 rios=3 wios=4 ...".
+func blockIO(d cgroup.Dir, out *agentpb.CgroupStats) error {
+	out.BlkioStats = &agentpb.BlkioStats{}
+	text, err := d.Read("io.stat")
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	for line := range strings.Lines(text) {
+		addDevice(out.BlkioStats, strings.Fields(line))
+	}
+	return nil
+}
+
+func addDevice(out *agentpb.BlkioStats, words []string) {
+	if len(words) == 0 {
+		return
+	}
+	majorText, minorText, _ := strings.Cut(words[0], ":")
+	major, err1 := strconv.ParseUint(majorText, 10, 32)
+	minor, err2 := strconv.ParseUint(minorText, 10, 32)
+	if err1 != nil || err2 != nil {
+		return
+	}
+	for _, word := range words[1:] {
+		key, text, _ := strings.Cut(word, "=")
+		n, err := strconv.ParseUint(text, 10, 64)
+		if err != nil {
+			continue
+		}
+		entry := func(op string) *agentpb.BlkioStatsEntry {
+			return &agentpb.BlkioStatsEntry{Major: major, Minor: minor, Op: op, Value: n}
+		}
+		switch key {
+		case "rbytes":
+			out.IoServiceBytesRecursive = append(out.IoServiceBytesRecursive, entry("Read"))
+		case "wbytes":
+			out.IoServiceBytesRecursive = append(out.IoServiceBytesRecursive, entry("Write"))
+		case "dbytes":
+			out.IoServiceBytesRecursive = append(out.IoServiceBytesRecursive, entry("Discard"))
+		case "rios":
+			out.IoServicedRecursive = append(out.IoServicedRecursive, entry("Read"))
+		case "wios":
+			out.IoServicedRecursive = append(out.IoServicedRecursive, entry("Write"))
+		case "dios":
+			out.IoServicedRecursive = append(out.IoServicedRecursive, entry("Discard"))
+		}
+	}
+}
+
+// hugepages reads hugetlb.<size>.current and what belongs to it.
+func hugepages(d cgroup.Dir, out *agentpb.CgroupStats) error {
+	out.HugetlbStats = map[string]*agentpb.HugetlbStats{}
+	files, err := filepath.Glob(filepath.Join(string(d), "hugetlb.*.current"))
+	if err != nil {
+		return fmt.Errorf("list the sizes of huge pages: %w", err)
+	}
+	for _, f := range files {
+		size := strings.TrimSuffix(strings.TrimPrefix(filepath.Base(f), "hugetlb."), ".current")
+		if strings.HasSuffix(size, ".rsvd") {
+			continue
+		}
+		usage, err := d.Uint("hugetlb." + size + ".current")
+		if err != nil {
+			return err
+		}
+		events, err := d.Keyed("hugetlb." + size + ".events")
+		if err != nil {
+			return err
+		}
+		out.HugetlbStats[size] = &agentpb.HugetlbStats{Usage: usage, Failcnt: events["max"]}
+	}
+	return nil
+}
+
+// read returns a number from a file of the kernel's.
+func read(path string) (uint64, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return 0, fmt.Errorf("read a number of the kernel's: %w", err)
+	}
+	n, err := strconv.ParseUint(strings.TrimSpace(string(data)), 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("read a number from %s: %w", path, err)
+	}
+	return n, nil
+}
