@@ -3,10 +3,15 @@
 package qemu
 
 import (
+	"bufio"
+	"encoding/json"
 	"errors"
+	"fmt"
+	"os"
 	"os/exec"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/containerd/errdefs"
 
@@ -67,5 +72,65 @@ func TestCause(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestAcceleratorThatGivesUp plays QEMU's part when KVM fails on the guest's
+// code: the vCPUs stop, the status is internal-error, the process stays.
+func TestAcceleratorThatGivesUp(t *testing.T) {
+	for status, wantEnd := range map[string]bool{"internal-error": true, "paused": false} {
+		t.Run(status, func(t *testing.T) {
+			res := &resources{in: inputs{accelerator: "kvm"}}
+			t.Cleanup(res.close)
+			var err error
+			if res.console, _, err = res.pair("console"); err != nil {
+				t.Fatal(err)
+			}
+			control, _, err := res.pair("control")
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(res.closeInherited)
+			proc, err := spawn("/bin/sleep", []string{"60"}, nil, "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			inst := newInstance(proc, res, hypervisor.Config{})
+			answered := make(chan struct{})
+			go playQEMU(res.inherited[1], status, answered)
+			if inst.qmp, _, err = qmp.New(t.Context(), control, inst.handle); err != nil {
+				t.Fatal(err)
+			}
+			close(inst.notes.controlled)
+			inst.handle(qmp.Event{Name: "STOP"})
+			<-answered
+			if ended := waitFor(proc.exited, time.Second); ended != wantEnd {
+				t.Errorf("the process has ended: %v, want %v", ended, wantEnd)
+			}
+			inst.discard()
+			if said := strings.Contains(inst.cause().Error(), "set the accelerator to tcg"); said != wantEnd {
+				t.Errorf("cause %v", inst.cause())
+			}
+		})
+	}
+}
+
+// playQEMU greets, negotiates, and answers one query-status.
+func playQEMU(f *os.File, status string, answered chan<- struct{}) {
+	_, _ = f.WriteString(`{"QMP": {"version": {"qemu": {"major": 7, "minor": 2, "micro": 0}}}}` + "\n")
+	lines := bufio.NewScanner(f)
+	for lines.Scan() {
+		var r struct {
+			Execute string
+			ID      int
+		}
+		if json.Unmarshal(lines.Bytes(), &r) != nil {
+			return
+		}
+		_, _ = fmt.Fprintf(f, `{"return": {"status": %q}, "id": %d}`+"\n", status, r.ID)
+		if r.Execute == "query-status" {
+			close(answered)
+			return
+		}
 	}
 }
