@@ -103,6 +103,8 @@ func TestHostileUnknownStream(t *testing.T) {
 	if _, err := s.Dial(testContext(t), 1); err == nil || !strings.Contains(err.Error(), "frame of type 9") {
 		t.Errorf("got %v", err)
 	}
+	s.mux.ends.mu.Lock()
+	defer s.mux.ends.mu.Unlock()
 	if n := len(s.mux.ends.finished); n > 1 {
 		t.Errorf("%d streams are noted", n)
 	}

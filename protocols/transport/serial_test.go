@@ -31,7 +31,7 @@ func TestSerialEcho(t *testing.T) {
 
 // TestSerialManyStreams moves checked bytes both ways on 100 streams at once.
 func TestSerialManyStreams(t *testing.T) {
-	const streams, size = 100, 700_000
+	const streams, size = 100, 300_000 // more than a window
 	_, s, g := startSerial(t)
 	serve(t, g, PortStdio, echo)
 	var all sync.WaitGroup
