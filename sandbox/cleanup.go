@@ -5,7 +5,6 @@ package sandbox
 import (
 	"context"
 	"fmt"
-	"os"
 
 	"github.com/katapod/katapod/sandbox/ledger"
 )
@@ -24,7 +23,7 @@ func cleanup(ctx context.Context, stateDir string, d Drivers) error {
 	if err := ledger.Replay(ctx, ledgerIn(stateDir), d.undoTable()); err != nil {
 		return fmt.Errorf("clean up after the pod of %s: %w", stateDir, err)
 	}
-	if err := os.RemoveAll(stateDir); err != nil {
+	if err := removeTree(stateDir); err != nil {
 		return fmt.Errorf("clean up after the pod of %s: %w", stateDir, err)
 	}
 	return nil

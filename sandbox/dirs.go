@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 
 	"github.com/containerd/errdefs"
+	"github.com/moby/sys/mountinfo"
 
 	"github.com/katapod/katapod/sandbox/config"
 )
@@ -34,12 +35,28 @@ func (d dirs) disks() string    { return filepath.Join(d.state, "disks") }
 // ledgerIn is the ledger's path in a state directory.
 func ledgerIn(state string) string { return filepath.Join(state, "ledger") }
 
+// removeTree removes a state directory, unless something is still mounted in
+// it: what is mounted there is a container's or the host's.
+func removeTree(dir string) error {
+	mounts, err := mountinfo.GetMounts(mountinfo.PrefixFilter(dir))
+	if err != nil {
+		return fmt.Errorf("look for mounts in the state directory: %w", err)
+	}
+	if len(mounts) > 0 {
+		return fmt.Errorf("remove the state directory: %s is still mounted: %w", mounts[0].Mountpoint, errdefs.ErrFailedPrecondition)
+	}
+	if err := os.RemoveAll(dir); err != nil {
+		return fmt.Errorf("remove the state directory: %w", err)
+	}
+	return nil
+}
+
 // create makes the state directory, which must not exist.
 func (d dirs) create() error {
 	if err := os.MkdirAll(filepath.Dir(d.state), 0o711); err != nil {
 		return fmt.Errorf("make the directory of all pods: %w", err)
 	}
-	err := os.Mkdir(d.state, 0o711)
+	err := os.Mkdir(d.state, 0o700)
 	if errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("make the state directory of the pod: %s exists; a pod of this id runs, or was not cleaned up: %w",
 			d.state, errdefs.ErrAlreadyExists)

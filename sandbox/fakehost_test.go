@@ -22,7 +22,6 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
-	"github.com/katapod/katapod/hypervisor"
 	"github.com/katapod/katapod/network"
 	"github.com/katapod/katapod/sandbox/config"
 	"github.com/katapod/katapod/sandbox/hostcgroup"
@@ -76,10 +75,7 @@ func (h *fakeHost) setState(s network.State) {
 func (h *fakeHost) drivers(vm *fakeVM) Drivers {
 	return Drivers{
 		Check: func(config.Config) error { return h.make("check", "") },
-		NewVM: func(c hypervisor.Config) (hypervisor.VM, error) {
-			vm.config = c
-			return vm, nil
-		},
+		NewVM: vm.create,
 		NewCgroup: func(path string, _ hostcgroup.Limits) (Cgroup, error) {
 			return fakeCgroup{}, h.make("cgroup", path)
 		},
@@ -185,7 +181,7 @@ type fixture struct {
 func newFixture(t *testing.T, change ...func(*Options)) *fixture {
 	t.Helper()
 	f := &fixture{t: t, host: newFakeHost(), agent: newFakeAgent()}
-	f.vm = newFakeVM(f.agent)
+	f.vm = &fakeVM{agent: f.agent}
 	o := Options{ID: "pod1", Namespace: "test", Bundle: t.TempDir(), NetNS: "/run/netns/test", CgroupPath: "/test/pod1", Config: config.Default()}
 	o.Config.Runtime.StateDir = t.TempDir()
 	for _, c := range change {

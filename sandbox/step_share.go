@@ -27,7 +27,9 @@ func (s *Sandbox) startShare(ctx context.Context) error {
 		return nil
 	}
 	dir := s.dirs.share()
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	// It is the root of a file system in the guest, where others than root, of a
+	// user namespace, may have to pass; on the host, its parent keeps them out.
+	if err := os.Mkdir(dir, 0o755); err != nil {
 		return fmt.Errorf("make the shared directory: %w", err)
 	}
 	err := s.resources.acquire(ctx, mountOf(dir), func() error { return s.drivers.Mounts.Share(dir) })
