@@ -125,9 +125,22 @@ func (h *v1) absent() []string {
 
 func (h *v1) add(pid int) error { return h.group.AddProc(uint64(pid)) }
 
-func (h *v1) update(l Limits) error { return h.group.Update(resourcesV1(l)) }
+func (h *v1) update(l Limits) error {
+	if err := h.group.Update(resourcesV1(l)); err != nil {
+		return err
+	}
+	if l.Pids >= 0 {
+		return nil
+	}
+	// The library does not lift this limit.
+	return os.WriteFile(filepath.Join(h.dirs["pids"], "pids.max"), []byte("max"), 0)
+}
 
+// stat leaves out files that the kernel does not offer, but not all of them.
 func (h *v1) stat() (Stats, error) {
+	if len(h.absent()) == len(h.dirs) {
+		return Stats{}, fmt.Errorf("it does not exist: %w", errdefs.ErrNotFound)
+	}
 	m, err := h.group.Stat(cgroup1.IgnoreNotExist)
 	return Stats{V1: m}, err
 }

@@ -122,6 +122,9 @@ func (h *v2) add(pid int) error { return h.group.AddProc(uint64(pid)) }
 func (h *v2) update(l Limits) error { return h.group.Update(resourcesV2(l)) }
 
 func (h *v2) stat() (Stats, error) {
+	if _, err := os.Stat(h.dir); errors.Is(err, fs.ErrNotExist) {
+		return Stats{}, fmt.Errorf("it does not exist: %w", errdefs.ErrNotFound)
+	}
 	m, err := h.group.Stat()
 	return Stats{V2: m}, err
 }
