@@ -18,6 +18,8 @@ import (
 type podNetwork struct {
 	// binding is held while the namespace is compared with the guest.
 	binding sync.Mutex
+	// warned counts warnings about an empty namespace.
+	warned int
 
 	mu    sync.Mutex
 	netns string
@@ -106,9 +108,12 @@ func (s *Sandbox) scan() (network.State, error) {
 		return network.State{}, fmt.Errorf("read the pod's network namespace %s: %w", s.network.path(), err)
 	}
 	for _, note := range state.Notes {
-		s.log.WithField("netns", s.network.path()).Warn(note)
+		s.log.WithField("netns", s.network.path()).Debug(note)
 	}
-	if len(state.Endpoints) == 0 {
+	// Once when the pod starts, and once when its first process does: an engine
+	// that plugs late has done so by then.
+	if len(state.Endpoints) == 0 && s.network.warned < 2 {
+		s.network.warned++
 		s.log.WithField("netns", s.network.path()).Warn("the pod's network namespace has no interface but the loopback: as it is, the pod has no network")
 	}
 	return state, nil
