@@ -14,7 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-const patience = 10 * time.Second
+const patience = time.Minute
 
 // ping sends an echo request of size bytes from a namespace and waits for the
 // reply.

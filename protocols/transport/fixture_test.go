@@ -14,7 +14,7 @@ import (
 )
 
 // patience bounds every wait of a test that should not take long.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 func testContext(t *testing.T) context.Context {
 	t.Helper()

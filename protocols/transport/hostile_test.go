@@ -149,7 +149,7 @@ func TestHostileFlood(t *testing.T) {
 	flooded := make(chan struct{})
 	go func() {
 		defer close(flooded)
-		junk := bytes.Repeat([]byte("junk\n"), 1000)
+		junk := bytes.Repeat([]byte("junk\n"), 10_000)
 		for {
 			if _, err := dev.Write(junk); err != nil {
 				return

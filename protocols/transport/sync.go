@@ -30,7 +30,7 @@ const (
 	syncLen = len(syncHello) + idDigits + 1
 	// maxStale bounds what is dropped before a sync line. It is more than the
 	// buffers between host and guest can hold.
-	maxStale = 16 << 20
+	maxStale = 4 << 20
 )
 
 // errNoSync says that the other end sends, but not what begins a session.
