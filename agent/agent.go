@@ -75,19 +75,26 @@ func asInit(ctx context.Context) error {
 		slog.Warn("ignored a kernel parameter", "error", c)
 	}
 	paths := service.DefaultPaths()
-	for _, step := range []func() error{
-		func() error { return boot.Protect(parameters.DevMode) },
-		func() error { return boot.Cgroups(paths.Cgroups, paths.CgroupParent) },
-		boot.Loopback,
-		boot.CatchCtrlAltDel,
-	} {
-		if err := step(); err != nil {
-			return err
-		}
+	if err := setUp(parameters, paths); err != nil {
+		return err
 	}
 	ctx, stop := signal.NotifyContext(ctx, unix.SIGTERM, unix.SIGINT, unix.SIGPWR)
 	defer stop()
 	return serve(ctx, parameters, paths)
+}
+
+// setUp does what no call of the host is needed for.
+func setUp(parameters boot.Parameters, paths service.Paths) error {
+	if err := boot.Protect(parameters.DevMode); err != nil {
+		return err
+	}
+	if err := boot.Cgroups(paths.Cgroups, paths.CgroupParent); err != nil {
+		return err
+	}
+	if err := boot.Loopback(); err != nil {
+		return err
+	}
+	return boot.CatchCtrlAltDel()
 }
 
 func readParameters() (boot.Parameters, []error) {
@@ -121,6 +128,9 @@ func serve(ctx context.Context, parameters boot.Parameters, paths service.Paths)
 	}
 	service.New(parts).Register(server)
 
+	if err := serveExtras(ctx, guest, parameters, parts.Reaper); err != nil {
+		return err
+	}
 	ended := make(chan error, 3)
 	go func() { ended <- parts.Streams.Serve(ctx, stdio) }()
 	go func() { ended <- server.Serve(ctx, rpc) }()
@@ -178,7 +188,7 @@ func newParts(ctx context.Context, parameters boot.Parameters, paths service.Pat
 	return service.Parts{
 		Version: Version, Init: os.Getpid() == 1, Paths: paths, Parameters: parameters,
 		Reaper:  r,
-		Runtime: &crun.Runtime{Command: "/usr/bin/crun", Root: "/run/crun", Reaper: r},
+		Runtime: &crun.Runtime{Command: "/usr/bin/crun", Root: "/run/crun", Reaper: r, NoPivot: boot.RootIsInitramfs()},
 		Streams: streams.New(), Storage: storage.New(finder), Devices: finder, OOM: watcher,
 		Network: network, Files: guestfs.NewCopier(guestfs.NewTree(paths.Run)),
 		System: guestos.System{Sys: "/sys", Hub: hub},

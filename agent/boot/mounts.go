@@ -69,3 +69,13 @@ func links() error {
 	}
 	return nil
 }
+
+// RootIsInitramfs reports whether the guest runs from an initrd, whose file
+// system cannot be pivoted away from.
+func RootIsInitramfs() bool {
+	var st unix.Statfs_t
+	if unix.Statfs("/", &st) != nil {
+		return false
+	}
+	return st.Type == unix.RAMFS_MAGIC || st.Type == unix.TMPFS_MAGIC
+}

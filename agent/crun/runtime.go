@@ -30,6 +30,9 @@ type Runtime struct {
 	Command string
 	// Root is where crun keeps the states of its containers.
 	Root string
+	// NoPivot makes crun move the root mount instead of pivoting to it, for a
+	// guest whose root is the kernel's first file system.
+	NoPivot bool
 	// Reaper gets the exit statuses of the containers' processes.
 	Reaper *reaper.Reaper
 }
@@ -94,7 +97,7 @@ func message(data []byte) string {
 // container's program.
 func (r *Runtime) Create(ctx context.Context, id, bundle string, files container.Files) (container.Started, error) {
 	return r.launch(ctx, "create", id, bundle, files, func(c *runc.Runc, l *launch) error {
-		return c.Create(ctx, id, bundle, &runc.CreateOpts{IO: l.io(), PidFile: l.pidFile, ConsoleSocket: l.consoleSocket()})
+		return c.Create(ctx, id, bundle, &runc.CreateOpts{IO: l.io(), PidFile: l.pidFile, ConsoleSocket: l.consoleSocket(), NoPivot: r.NoPivot})
 	})
 }
 

@@ -3,46 +3,17 @@
 package agenttest
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"net"
+	"strings"
 	"testing"
-	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"github.com/katapod/katapod/protocols/agentpb"
 )
-
-// guestUser is a test's hold on a running guest.
-type guestUser struct {
-	*machine
-	ctx context.Context
-	n   int
-}
-
-func TestAgent(t *testing.T) {
-	m := boot(t)
-	ctx, cancel := context.WithTimeout(context.Background(), 110*time.Second)
-	defer cancel()
-	g := &guestUser{machine: m, ctx: ctx}
-	if _, err := m.agent.CreateSandbox(ctx, &agentpb.CreateSandboxRequest{
-		SandboxId: "pod", Hostname: "podname", Dns: []string{"nameserver 192.0.2.1"},
-		Storages: []*agentpb.Storage{
-			{Driver: "ephemeral", Source: "shm", Fstype: "tmpfs", MountPoint: "/run/kata-containers/sandbox/shm", Options: []string{"noexec", "nosuid", "nodev", "mode=1777", "size=16777216"}},
-			{Driver: "blk", Source: rootfsPCI, Fstype: "erofs", Options: []string{"ro"}, MountPoint: "/run/kata-containers/sandbox/layer", Shared: true},
-		},
-	}); err != nil {
-		t.Fatal(err)
-	}
-	for _, test := range []struct {
-		name string
-		run  func(*testing.T, *guestUser)
-	}{
-		{"container prints and exits", testPrint},
-	} {
-		t.Run(test.name, func(t *testing.T) { test.run(t, g) })
-	}
-}
 
 // spec returns the specification of a container that runs a shell script.
 func spec(id, script string) *agentpb.Spec {
@@ -95,8 +66,25 @@ type process struct {
 	stdin, stdout, errs net.Conn
 }
 
-// create makes a container with streams of its own, not started.
+// create makes a container with streams of its own, not started, and removes it
+// with the test.
 func (g *guestUser) create(t *testing.T, id string, s *agentpb.Spec) *process {
+	t.Helper()
+	p := g.createOnly(t, id, s)
+	g.removeLater(t, id)
+	return p
+}
+
+func (g *guestUser) removeLater(t *testing.T, id string) {
+	t.Cleanup(func() {
+		if _, err := g.agent.RemoveContainer(g.ctx, &agentpb.RemoveContainerRequest{ContainerId: id, Timeout: 20}); err != nil {
+			t.Errorf("remove %s: %v", id, err)
+		}
+	})
+}
+
+// createOnly is create for those who remove the container themselves.
+func (g *guestUser) createOnly(t *testing.T, id string, s *agentpb.Spec) *process {
 	t.Helper()
 	p := &process{id: id, exec: id}
 	r := &agentpb.CreateContainerRequest{ContainerId: id, ExecId: id, OCI: s, Storages: []*agentpb.Storage{overlay(id)}}
@@ -108,12 +96,45 @@ func (g *guestUser) create(t *testing.T, id string, s *agentpb.Spec) *process {
 	if _, err := g.agent.CreateContainer(g.ctx, r); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		if _, err := g.agent.RemoveContainer(g.ctx, &agentpb.RemoveContainerRequest{ContainerId: id}); err != nil {
-			t.Errorf("remove %s: %v", id, err)
-		}
-	})
 	return p
+}
+
+// exec starts another process with streams of its own.
+func (g *guestUser) exec(t *testing.T, in *process, edit func(*agentpb.Process), args ...string) *process {
+	t.Helper()
+	p := &process{id: in.id, exec: g.name()}
+	spec := &agentpb.Process{Cwd: "/", Args: args, Env: []string{"PATH=/bin"}, User: &agentpb.User{}}
+	if edit != nil {
+		edit(spec)
+	}
+	r := &agentpb.ExecProcessRequest{ContainerId: p.id, ExecId: p.exec, Process: spec}
+	r.StdinPort, p.stdin = g.stream(g.ctx, t)
+	r.StdoutPort, p.stdout = g.stream(g.ctx, t)
+	if !spec.Terminal {
+		r.StderrPort, p.errs = g.stream(g.ctx, t)
+	}
+	if _, err := g.agent.ExecProcess(g.ctx, r); err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// output runs a shell script by exec and returns what it prints.
+func (g *guestUser) output(t *testing.T, in *process, edit func(*agentpb.Process), script string) string {
+	t.Helper()
+	p := g.exec(t, in, edit, "/bin/sh", "-c", script)
+	out := read(t, p.stdout)
+	if status := g.wait(t, p); status != 0 {
+		t.Errorf("%s: exit code %d, %s", script, status, read(t, p.errs))
+	}
+	return out
+}
+
+func (g *guestUser) signal(t *testing.T, p *process, sig uint32) {
+	t.Helper()
+	if _, err := g.agent.SignalProcess(g.ctx, &agentpb.SignalProcessRequest{ContainerId: p.id, ExecId: p.exec, Signal: sig}); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func (g *guestUser) start(t *testing.T, p *process) {
@@ -155,15 +176,28 @@ func read(t *testing.T, from net.Conn) string {
 	return string(data)
 }
 
-func testPrint(t *testing.T, g *guestUser) {
-	p := g.run(t, "echo out; echo err >&2; hostname; exit 7")
-	if out := read(t, p.stdout); out != "out\npodname\n" {
-		t.Errorf("stdout %q", out)
-	}
-	if out := read(t, p.errs); out != "err\n" {
-		t.Errorf("stderr %q", out)
-	}
-	if status := g.wait(t, p); status != 7 {
-		t.Errorf("exit code %d", status)
+// readLine reads one line of an output that goes on.
+func readLine(t *testing.T, from net.Conn) string {
+	t.Helper()
+	var line []byte
+	for b := make([]byte, 1); ; {
+		if _, err := io.ReadFull(from, b); err != nil {
+			t.Fatalf("after %q: %v", line, err)
+		}
+		if b[0] == '\n' {
+			return strings.TrimSuffix(string(line), "\r")
+		}
+		line = append(line, b[0])
 	}
 }
+
+// The gRPC codes that the tests expect.
+const (
+	invalidArgument    = codes.InvalidArgument
+	notFound           = codes.NotFound
+	alreadyExists      = codes.AlreadyExists
+	failedPrecondition = codes.FailedPrecondition
+	unimplemented      = codes.Unimplemented
+)
+
+func code(err error) codes.Code { return status.Code(err) }

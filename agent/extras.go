@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package agent
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+
+	"github.com/katapod/katapod/agent/boot"
+	"github.com/katapod/katapod/agent/console"
+	"github.com/katapod/katapod/agent/reaper"
+	"github.com/katapod/katapod/protocols/transport"
+)
+
+// serveExtras opens the log port and the debug console when they are asked for.
+// What ends them is logged; the agent does without them.
+func serveExtras(ctx context.Context, guest *transport.Guest, p boot.Parameters, r *reaper.Reaper) error {
+	if p.LogPort != 0 {
+		l, err := guest.Listen(p.LogPort)
+		if err != nil {
+			return fmt.Errorf("open the port of the log: %w", err)
+		}
+		port := newLogPort()
+		setLog(io.MultiWriter(os.Stdout, port), p.LogLevel)
+		go logged("the log port", func() error { return port.serve(ctx, l) })
+	}
+	switch {
+	case !p.DebugConsole:
+	case p.DebugConsolePort == 0:
+		go logged("the debug console", func() error { return console.OnTerminal(ctx, "/dev/console", r) })
+	default:
+		l, err := guest.Listen(p.DebugConsolePort)
+		if err != nil {
+			return fmt.Errorf("open the port of the debug console: %w", err)
+		}
+		go logged("the debug console", func() error { return console.Serve(ctx, l, r) })
+	}
+	return nil
+}
+
+func logged(what string, f func() error) {
+	if err := f(); err != nil {
+		slog.Error("ended: "+what, "error", err)
+	}
+}
