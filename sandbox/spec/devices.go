@@ -28,7 +28,7 @@ func devices(in *specs.Spec, out *agentpb.Spec, e Env) error {
 		switch {
 		case isGuestNode(d):
 			out.Linux.Devices = append(out.Linux.Devices, device(d))
-		case isPlanned(d.Path, e), isPrivileged(in):
+		case isPlanned(d.Path, e), IsPrivileged(in):
 			// Planned ones follow; a privileged container gets the guest's.
 		default:
 			return fmt.Errorf("linux.devices: %s (%s %d:%d) is a device of the host, which a VM does not have; "+
@@ -51,9 +51,10 @@ func isPlanned(path string, e Env) bool {
 	return slices.ContainsFunc(e.Devices, func(d storage.Device) bool { return d.ContainerPath == path })
 }
 
-// isPrivileged tells a container that may use every device.
-func isPrivileged(in *specs.Spec) bool {
-	if in.Linux.Resources == nil {
+// IsPrivileged tells a container that may use every device. Its list of devices
+// is the host's, and is not looked at.
+func IsPrivileged(in *specs.Spec) bool {
+	if in == nil || in.Linux == nil || in.Linux.Resources == nil {
 		return false
 	}
 	return slices.ContainsFunc(in.Linux.Resources.Devices, func(r specs.LinuxDeviceCgroup) bool {

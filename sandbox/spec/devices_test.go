@@ -75,3 +75,28 @@ func TestBoundBlockDeviceMayBeUsed(t *testing.T) {
 		t.Errorf("rules are %v, want %v", rules, want)
 	}
 }
+
+func TestIsPrivileged(t *testing.T) {
+	for name, c := range map[string]struct {
+		rules []specs.LinuxDeviceCgroup
+		want  bool
+	}{
+		"no rules":     {nil, false},
+		"nothing":      {[]specs.LinuxDeviceCgroup{{Access: "rwm"}}, false},
+		"all":          {[]specs.LinuxDeviceCgroup{{Allow: true, Access: "rwm"}}, true},
+		"all by type":  {[]specs.LinuxDeviceCgroup{{Allow: true, Type: "a", Major: ptr(int64(-1)), Minor: ptr(int64(-1)), Access: "rwm"}}, true},
+		"all to read":  {[]specs.LinuxDeviceCgroup{{Allow: true, Access: "r"}}, false},
+		"one device":   {[]specs.LinuxDeviceCgroup{{Allow: true, Type: "c", Major: ptr(int64(1)), Minor: ptr(int64(3)), Access: "rwm"}}, false},
+		"one major":    {[]specs.LinuxDeviceCgroup{{Allow: true, Major: ptr(int64(1)), Access: "rwm"}}, false},
+		"all of block": {[]specs.LinuxDeviceCgroup{{Allow: true, Type: "b", Access: "rwm"}}, false},
+	} {
+		in := valid()
+		in.Linux.Resources = &specs.LinuxResources{Devices: c.rules}
+		if got := IsPrivileged(in); got != c.want {
+			t.Errorf("%s: %v, want %v", name, got, c.want)
+		}
+	}
+	if IsPrivileged(nil) || IsPrivileged(&specs.Spec{}) || IsPrivileged(valid()) {
+		t.Error("a spec without rules is privileged")
+	}
+}

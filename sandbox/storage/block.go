@@ -5,6 +5,7 @@ package storage
 import (
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/containerd/errdefs"
@@ -33,6 +34,7 @@ func (p *planner) addDevice(hostPath string, readOnly bool, d Device) error {
 // that none lets write is read-only. A privileged container, which lists every
 // device of the host, gets none of them: do not call it then.
 func (p Plan) WithDevices(devices []specs.LinuxDevice, rules []specs.LinuxDeviceCgroup, facts Facts, c Capabilities) (Plan, error) {
+	p.Disks, p.Devices = slices.Clip(p.Disks), slices.Clip(p.Devices)
 	w := planner{facts: facts, caps: c, plan: p}
 	for _, d := range devices {
 		if d.Type != "b" {

@@ -21,7 +21,7 @@ var guestNodes = [...]string{
 func (p *planner) addDev(m Mount) (bool, error) {
 	source := path.Clean(m.Source)
 	switch {
-	case path.Clean(m.Destination) == "/dev/shm" && p.isPodShm(source):
+	case m.Destination == "/dev/shm" && p.isPodShm(source):
 		p.guest(m, "bind", ShmPath, bindOptions(hasOption(m.Options, "ro")))
 		return true, nil
 	case slices.Contains(guestNodes[:], source):
@@ -33,14 +33,16 @@ func (p *planner) addDev(m Mount) (bool, error) {
 	return false, nil
 }
 
-// isPodShm tells the pod's shared memory: the host's /dev/shm, or the tmpfs that
-// containerd makes for a sandbox.
+// isPodShm tells the pod's shared memory: the host's /dev/shm, the directory
+// that containerd's CRI plugin names for a sandbox (which it does not make when
+// the shim is the sandbox's controller), or a tmpfs of an engine. A memory-backed
+// volume at /dev/shm is a volume.
 func (p *planner) isPodShm(source string) bool {
-	if source == "/dev/shm" {
+	if source == "/dev/shm" || path.Base(source) == "shm" && path.Base(path.Dir(path.Dir(source))) == "sandboxes" {
 		return true
 	}
 	fact, err := p.facts.Stat(source)
-	return err == nil && fact.Kind == Directory && fact.Tmpfs
+	return err == nil && fact.Kind == Directory && fact.Tmpfs && !isMemoryVolume(source, fact)
 }
 
 // procFiles may be mounted over in /proc, as runc allows; anything else there
@@ -50,9 +52,10 @@ var procFiles = [...]string{
 	"/proc/loadavg", "/proc/slabinfo", "/proc/net/dev", "/proc/sys/kernel/ns_last_pid",
 }
 
-// checkDestination refuses mounts over the kernel's own directories.
+// checkDestination refuses mounts over the kernel's own directories. The
+// destination is clean.
 func checkDestination(m Mount) error {
-	destination := path.Clean(m.Destination)
+	destination := m.Destination
 	for _, top := range []struct{ dir, kind string }{{"/proc", "proc"}, {"/sys", "sysfs"}} {
 		inside := strings.HasPrefix(destination, top.dir+"/")
 		switch {

@@ -5,14 +5,11 @@ package storage
 import (
 	"fmt"
 	"path"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/containerd/errdefs"
-
-	"github.com/katapod/katapod/protocols/agentpb"
 )
 
 // Types of file systems that the guest mounts from a disk.
@@ -26,8 +23,6 @@ const (
 	prefixMkfs   = "mkfs/"
 	optionMkdir  = "X-containerd.mkdir.path="
 	optionMkfs   = "X-containerd.mkfs."
-	// createDirectory is the agent's option to make a directory first.
-	createDirectory = "io.katacontainers.volume.overlayfs.create_directory="
 )
 
 // supported is the end of every error about an unknown mount.
@@ -43,13 +38,9 @@ func diskRoot(cid string, m Mount, c Capabilities) (Root, error) {
 	return Root{GuestPath: DiskRoot(cid), Disks: []Disk{d}}, nil
 }
 
-// layeredRoot is disks that an overlay joins.
+// layeredRoot is disks that an overlay joins, or one disk bound as the root.
 func layeredRoot(cid string, rootfs []Mount, c Capabilities) (Root, error) {
 	top := rootfs[len(rootfs)-1]
-	kind, format, mkdir := overlayKind(top.Type)
-	if kind != "overlay" {
-		return Root{}, fmt.Errorf("mount of type %q joins others; %s: %w", top.Type, supported, errdefs.ErrNotImplemented)
-	}
 	root := Root{GuestPath: DiskRoot(cid)}
 	for i, m := range rootfs[:len(rootfs)-1] {
 		d, err := disk(m, layerPath(cid, i), c)
@@ -59,8 +50,32 @@ func layeredRoot(cid string, rootfs []Mount, c Capabilities) (Root, error) {
 		root.Disks = append(root.Disks, d)
 	}
 	var err error
-	root.Overlay, err = overlay(cid, top.Options, root.Disks, format, mkdir)
-	return root, err
+	switch kind, format, mkdir := overlayKind(top.Type); {
+	case kind == "overlay":
+		root.Overlay, err = overlay(cid, top.Options, root.Disks, format, mkdir)
+	case kind == "bind" && format && !mkdir:
+		root.GuestPath, err = boundRoot(top, root.Disks)
+	default:
+		err = fmt.Errorf("mount of type %q joins others; %s: %w", top.Type, supported, errdefs.ErrNotImplemented)
+	}
+	if err != nil {
+		return Root{}, err
+	}
+	return root, nil
+}
+
+// boundRoot is a place on one of the disks, which is the root as it is: a view
+// of an image with one layer.
+func boundRoot(top Mount, disks []Disk) (string, error) {
+	o := overlayBuilder{disks: disks, format: true}
+	places, err := o.expand(top.Source)
+	if err == nil && len(places) != 1 {
+		err = fmt.Errorf("it is %d places, not one: %w", len(places), errdefs.ErrInvalidArgument)
+	}
+	if err != nil {
+		return "", fmt.Errorf("source %q of a bind mount over disks: %w", top.Source, err)
+	}
+	return places[0], nil
 }
 
 func layerPath(cid string, n int) string {
@@ -103,6 +118,10 @@ func disk(m Mount, target string, c Capabilities) (Disk, error) {
 			if err := mkfsOption(&d, option); err != nil {
 				return Disk{}, err
 			}
+		case strings.Contains(option, "/"):
+			// An EROFS image over several files names the others so.
+			return Disk{}, fmt.Errorf("mount of type %q from %s: option %q names a path of the host, which a guest does not have: %w",
+				m.Type, m.Source, option, errdefs.ErrNotImplemented)
 		default:
 			d.Options = append(d.Options, option)
 		}
@@ -137,120 +156,3 @@ func mkfsOption(d *Disk, option string) error {
 }
 
 func hasOption(options []string, want string) bool { return slices.Contains(options, want) }
-
-// Options of overlay that containerd sends and the guest understands.
-var overlayFlags = [...]string{"index=off", "userxattr", "metacopy=on", "metacopy=off", "redirect_dir=on", "redirect_dir=off", "ro", "rw"}
-
-// overlay translates the options of an overlay over disks: places of layers
-// become places in the guest, and an upper directory of the host becomes one on
-// the guest's tmpfs.
-func overlay(cid string, options []string, disks []Disk, format, mkdir bool) (*agentpb.Storage, error) {
-	o := overlayBuilder{cid: cid, disks: disks, format: format, mkdir: mkdir}
-	for _, option := range options {
-		if err := o.add(option); err != nil {
-			return nil, err
-		}
-	}
-	if o.lower == "" {
-		return nil, fmt.Errorf("an overlay without lowerdir: %w", errdefs.ErrInvalidArgument)
-	}
-	return &agentpb.Storage{
-		Driver: "overlayfs", Fstype: "overlay", Source: "overlay",
-		Options: o.guestOptions(), DriverOptions: o.directories, MountPoint: DiskRoot(cid),
-	}, nil
-}
-
-type overlayBuilder struct {
-	cid                string
-	disks              []Disk
-	format, mkdir      bool
-	lower, upper, work string
-	flags, directories []string
-}
-
-func (o *overlayBuilder) add(option string) error {
-	key, value, _ := strings.Cut(option, "=")
-	switch {
-	case strings.HasPrefix(option, optionMkdir) && o.mkdir:
-		return nil // the directories of upper and work are made in any case
-	case key == "lowerdir":
-		return o.addLower(value)
-	case key == "upperdir":
-		o.upper = o.writable(value, "upper")
-	case key == "workdir":
-		o.work = o.writable(value, "work")
-	case slices.Contains(overlayFlags[:], option):
-		o.flags = append(o.flags, option)
-	default:
-		return fmt.Errorf("option %q of an overlay over disks is not supported: %w", option, errdefs.ErrNotImplemented)
-	}
-	return nil
-}
-
-func (o *overlayBuilder) addLower(value string) error {
-	var lowers []string
-	for part := range strings.SplitSeq(value, ":") {
-		paths, err := o.expand(part)
-		if err != nil {
-			return err
-		}
-		lowers = append(lowers, paths...)
-	}
-	o.lower = strings.Join(lowers, ":")
-	return nil
-}
-
-// template matches "{{ mount 0 }}/upper" and "{{ overlay 0 2 }}" of containerd's mount
-// manager.
-var template = regexp.MustCompile(`^\{\{\s*(mount|source|overlay)\s+(\d+)(?:\s+(\d+))?\s*\}\}(/[^{}]*)?$`)
-
-// expand turns one part of lowerdir into places in the guest.
-func (o *overlayBuilder) expand(part string) ([]string, error) {
-	m := template.FindStringSubmatch(part)
-	if !o.format || m == nil {
-		return nil, fmt.Errorf("lowerdir %q of an overlay over disks names no disk: %w", part, errdefs.ErrNotImplemented)
-	}
-	first, err := strconv.Atoi(m[2])
-	if err != nil {
-		return nil, fmt.Errorf("lowerdir %q: %w: %w", part, err, errdefs.ErrInvalidArgument)
-	}
-	last := first
-	if m[1] == "overlay" {
-		if last, err = strconv.Atoi(m[3]); err != nil {
-			return nil, fmt.Errorf("lowerdir %q: %w: %w", part, err, errdefs.ErrInvalidArgument)
-		}
-	}
-	step := 1
-	if last < first {
-		step = -1
-	}
-	var places []string
-	for i := first; ; i += step {
-		if i >= len(o.disks) {
-			return nil, fmt.Errorf("lowerdir %q names mount %d of %d: %w", part, i, len(o.disks), errdefs.ErrInvalidArgument)
-		}
-		places = append(places, path.Join(o.disks[i].GuestMount, m[4]))
-		if i == last {
-			return places, nil
-		}
-	}
-}
-
-// writable places upper and work: on a disk that the template names, else on
-// the guest's tmpfs.
-func (o *overlayBuilder) writable(value, name string) string {
-	place := path.Join(containersDir, o.cid, name)
-	if places, err := o.expand(value); err == nil && len(places) == 1 {
-		place = places[0]
-	}
-	o.directories = append(o.directories, createDirectory+place)
-	return place
-}
-
-func (o *overlayBuilder) guestOptions() []string {
-	options := append([]string{"lowerdir=" + o.lower}, o.flags...)
-	if o.upper != "" {
-		options = append(options, "upperdir="+o.upper, "workdir="+o.work)
-	}
-	return options
-}

@@ -9,11 +9,27 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/containerd/errdefs"
-
-	"github.com/katapod/katapod/protocols/agentpb"
 )
+
+// PlanMounts plans the mounts of container cid's spec. A mount that cannot reach
+// the guest is errdefs.ErrNotImplemented and named, one that this VM cannot take
+// errdefs.ErrFailedPrecondition, one that is wrong in itself
+// errdefs.ErrInvalidArgument, one whose source is absent errdefs.ErrNotFound.
+func PlanMounts(cid string, mounts []Mount, facts Facts, c Capabilities) (Plan, error) {
+	if err := checkID(cid); err != nil {
+		return Plan{}, err
+	}
+	p := planner{cid: cid, facts: facts, caps: c}
+	for _, m := range mounts {
+		if err := p.add(m); err != nil {
+			return Plan{}, err
+		}
+	}
+	return p.plan, nil
+}
 
 // planner collects the plan of one container.
 type planner struct {
@@ -28,9 +44,10 @@ var guestTypes = [...]string{"proc", "sysfs", "tmpfs", "mqueue", "devpts", "cgro
 
 // add places one mount.
 func (p *planner) add(m Mount) error {
-	if !path.IsAbs(m.Destination) {
-		return fmt.Errorf("mount destination %q is not an absolute path: %w", m.Destination, errdefs.ErrInvalidArgument)
+	if !path.IsAbs(m.Destination) || !utf8.ValidString(m.Destination) {
+		return fmt.Errorf("mount destination %q is not an absolute path in UTF-8: %w", m.Destination, errdefs.ErrInvalidArgument)
 	}
+	m.Destination = path.Clean(m.Destination)
 	if err := checkDestination(m); err != nil {
 		return err
 	}
@@ -43,11 +60,16 @@ func (p *planner) add(m Mount) error {
 	return nil
 }
 
-// addTyped places a mount that is no bind.
+// addTyped places a mount that is no bind. The source of a file system that
+// needs none is a word; a path there would be the host's.
 func (p *planner) addTyped(m Mount) error {
 	switch {
 	case slices.Contains(guestTypes[:], m.Type):
-		p.guest(m, m.Type, m.Source, m.Options)
+		source := m.Source
+		if strings.Contains(source, "/") || source == "" {
+			source = m.Type
+		}
+		p.guest(m, m.Type, source, m.Options)
 		return nil
 	case slices.Contains(diskTypes[:], m.Type):
 		return p.addDisk(m)
@@ -131,11 +153,12 @@ func (p *planner) addCopy(m Mount) {
 // function of its input.
 func entryName(cid, destination string) string {
 	sum := sha256.Sum256([]byte(cid + "\x00" + destination))
-	base := path.Base(path.Clean(destination))
+	base := path.Base(destination)
 	if base == "/" {
 		base = "root"
 	}
-	return cid + "-" + hex.EncodeToString(sum[:4]) + "-" + base[:min(len(base), maxBase)]
+	base = strings.ToValidUTF8(base[:min(len(base), maxBase)], "")
+	return cid + "-" + hex.EncodeToString(sum[:4]) + "-" + base
 }
 
 // maxBase keeps a name with an id of 200 bytes within the 255 of a file name.
@@ -153,24 +176,4 @@ func bindOptions(readOnly bool) []string {
 		return []string{"rbind", "ro"}
 	}
 	return []string{"rbind", "rw"}
-}
-
-// isMemoryVolume tells the emptyDir of medium Memory: kubelet mounts a tmpfs at
-// .../volumes/kubernetes.io~empty-dir/<name>.
-func isMemoryVolume(source string, fact Fact) bool {
-	return fact.Tmpfs && path.Base(path.Dir(path.Clean(source))) == "kubernetes.io~empty-dir"
-}
-
-// addMemoryVolume makes a tmpfs in the guest; containers of the pod that mount
-// the same volume share it, since its place depends on the volume alone.
-func (p *planner) addMemoryVolume(m Mount, fact Fact) {
-	place := path.Join(ephemeralDir, path.Base(path.Clean(m.Source)))
-	options := []string{"mode=0777"}
-	if fact.TmpfsSize > 0 {
-		options = append(options, fmt.Sprintf("size=%d", fact.TmpfsSize))
-	}
-	p.plan.Storages = append(p.plan.Storages, &agentpb.Storage{
-		Driver: "ephemeral", Source: "tmpfs", Fstype: "tmpfs", Options: options, MountPoint: place, Shared: true,
-	})
-	p.guest(m, "bind", place, m.Options)
 }
