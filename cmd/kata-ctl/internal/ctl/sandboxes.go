@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package ctl
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"text/tabwriter"
+	"time"
+)
+
+// pod is one line of the list.
+type pod struct {
+	ID string `json:"id"`
+	// State is "up", "starting" or "failed".
+	State string    `json:"state"`
+	Since time.Time `json:"since"`
+	// Reason says why a pod failed.
+	Reason string `json:"reason,omitempty"`
+	Dir    string `json:"dir"`
+}
+
+func (t Tool) sandboxes(_ context.Context, f flags) error {
+	c, err := f.load()
+	if err != nil {
+		return err
+	}
+	list, err := listPods(filepath.Dir(c.Runtime.SandboxDir("any")))
+	if err != nil {
+		return err
+	}
+	if f.json {
+		return t.writeJSON(list)
+	}
+	w := tabwriter.NewWriter(t.Out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "SANDBOX\tSTATE\tSINCE\tREASON")
+	for _, p := range list {
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", p.ID, p.State, p.Since.Format(time.RFC3339), p.Reason)
+	}
+	return w.Flush()
+}
+
+// listPods reads the directory of all pods; one that is absent has none.
+func listPods(dir string) ([]pod, error) {
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return []pod{}, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("list the pods: %w", err)
+	}
+	list := make([]pod, 0, len(entries))
+	for _, e := range entries {
+		info, err := e.Info()
+		if err != nil || !e.IsDir() {
+			continue // gone meanwhile, or nothing of ours
+		}
+		list = append(list, describe(filepath.Join(dir, e.Name()), info.ModTime()))
+	}
+	return list, nil
+}
+
+// describe goes by the files that a pod leaves on its way, see package sandbox.
+func describe(dir string, made time.Time) pod {
+	p := pod{ID: filepath.Base(dir), State: "starting", Since: made, Dir: dir}
+	if info, err := os.Stat(filepath.Join(dir, "timeline.json")); err == nil {
+		p.State, p.Since = "up", info.ModTime()
+	}
+	text, err := os.ReadFile(filepath.Join(dir, "failure.json"))
+	if err != nil {
+		return p
+	}
+	var failure struct {
+		Code, Cause string
+		At          time.Time
+	}
+	p.State = "failed"
+	if err := json.Unmarshal(text, &failure); err != nil {
+		p.Reason = "failure.json cannot be read: " + err.Error()
+		return p
+	}
+	p.Since, p.Reason = failure.At, failure.Cause+" ["+failure.Code+"]"
+	return p
+}
