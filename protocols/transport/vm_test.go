@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -20,7 +21,12 @@ const kernelEnv = "KATAPOD_TEST_KERNEL"
 // TestSerialInVM runs the serial carrier over a real virtio-serial port: many
 // streams, a host that leaves and comes back, and a paused VM.
 func TestSerialInVM(t *testing.T) {
-	path := bootVM(t)
+	needVM(t)
+	path := filepath.Join(t.TempDir(), "mux.sock")
+	vm := bootVM(t, "build", "", "-device", "virtio-serial-pci",
+		"-chardev", "socket,id=mux,path="+path+",server=on,wait=off",
+		"-device", "virtserialport,chardev=mux,name="+SerialPortName)
+	t.Cleanup(func() { t.Logf("console:\n%s", vm.stop()) })
 	s := NewSerial(path)
 	exchange(t, dial(t, s, 1), "first words")
 	t.Run("refused", func(t *testing.T) { checkRefused(t, s) })
@@ -46,13 +52,24 @@ func TestSerialInVM(t *testing.T) {
 	_ = s.Close()
 }
 
+// TestVsockInVM runs this package's vsock tests as the init of a VM, for hosts
+// whose kernel has no vsock loopback.
+func TestVsockInVM(t *testing.T) {
+	needVM(t)
+	vm := bootVM(t, "test", "-- -test.v -test.run=^TestVsock$|^TestVsockOnlyTheHost$|^TestVsockRefused$")
+	out := string(vm.wait())
+	if strings.Count(out, "--- PASS") != 3 || !strings.Contains(out, "\nPASS") {
+		t.Errorf("in the VM:\n%s", out)
+	}
+}
+
 // checkRefused dials a port that the guest does not serve.
 func checkRefused(t *testing.T, d Dialer) {
 	t.Helper()
 	ctx, cancel := contextFor(200 * time.Millisecond)
 	defer cancel()
 	_, err := d.Dial(ctx, 99)
-	if err == nil || !bytes.Contains([]byte(err.Error()), []byte("nothing listens on guest port 99")) {
+	if err == nil || !strings.Contains(err.Error(), "nothing listens on guest port 99") {
 		t.Errorf("got %v", err)
 	}
 }
@@ -93,51 +110,76 @@ func measure(t *testing.T, d Dialer) {
 	t.Logf("to the guest %.0f MiB/s", float64(size>>20)/time.Since(begin).Seconds())
 }
 
-// bootVM boots a VM whose init is testdata/init and returns the socket of its
-// port. The VM ends with the test.
-func bootVM(t *testing.T) string {
+// needVM skips where no VM can be booted.
+func needVM(t *testing.T) {
 	t.Helper()
-	kernel := os.Getenv(kernelEnv)
-	if kernel == "" {
-		kernel = "../../out/guest/vmlinux"
-	}
-	if _, err := os.Stat(kernel); err != nil {
+	if _, err := os.Stat(guestKernel()); err != nil {
 		t.Skipf("needs a guest kernel (make builds one; or set %s): %v", kernelEnv, err)
 	}
-	qemu, err := exec.LookPath("qemu-system-x86_64")
-	if err != nil {
+	if _, err := exec.LookPath(qemu); err != nil {
 		t.Skip("needs QEMU:", err)
 	}
-	dir := t.TempDir()
-	initrd, socket := filepath.Join(dir, "initrd"), filepath.Join(dir, "mux.sock")
-	if err := os.WriteFile(initrd, buildInitrd(t, dir), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command(qemu, "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
-		"-machine", "q35", "-accel", "tcg,thread=multi", "-cpu", "max", "-m", "256",
-		"-kernel", kernel, "-initrd", initrd, "-append", "console=ttyS0 quiet panic=-1",
-		"-serial", "stdio", "-device", "virtio-serial-pci",
-		"-chardev", "socket,id=mux,path="+socket+",server=on,wait=off",
-		"-device", "virtserialport,chardev=mux,name="+SerialPortName)
-	var console bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &console, &console
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-		t.Logf("console:\n%s", console.Bytes())
-	})
-	return socket
 }
 
-// buildInitrd packs testdata/init as /init into a cpio archive, see the
+const qemu = "qemu-system-x86_64"
+
+func guestKernel() string {
+	if k := os.Getenv(kernelEnv); k != "" {
+		return k
+	}
+	return "../../out/guest/vmlinux"
+}
+
+// vm is a running VM. It ends with the test at the latest.
+type vm struct {
+	cmd     *exec.Cmd
+	console bytes.Buffer
+	once    sync.Once
+}
+
+// wait returns the console's text when the VM has ended by itself.
+func (v *vm) wait() []byte {
+	v.once.Do(func() { _ = v.cmd.Wait() })
+	return v.console.Bytes()
+}
+
+func (v *vm) stop() []byte {
+	_ = v.cmd.Process.Kill()
+	return v.wait()
+}
+
+// bootVM boots a VM whose init is testdata/init (build) or this package's test
+// program (test), with args behind the kernel's command line.
+func bootVM(t *testing.T, init, args string, devices ...string) *vm {
+	t.Helper()
+	dir := t.TempDir()
+	initrd := filepath.Join(dir, "initrd")
+	if err := os.WriteFile(initrd, buildInitrd(t, dir, init), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	v := &vm{cmd: exec.Command(qemu, append([]string{
+		"-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
+		"-machine", "q35", "-accel", "tcg,thread=multi", "-cpu", "max", "-m", "256",
+		"-kernel", guestKernel(), "-initrd", initrd, "-serial", "stdio",
+		"-append", "console=ttyS0 quiet panic=-1 " + args,
+	}, devices...)...)}
+	v.cmd.Stdout, v.cmd.Stderr = &v.console, &v.console
+	if err := v.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { v.stop() })
+	return v
+}
+
+// buildInitrd packs a program as /init into a cpio archive, see the
 // kernel's Documentation/driver-api/early-userspace/buffer-format.rst.
-func buildInitrd(t *testing.T, dir string) []byte {
+func buildInitrd(t *testing.T, dir, init string) []byte {
 	t.Helper()
 	program := filepath.Join(dir, "init")
 	build := exec.Command("go", "build", "-o", program, "./testdata/init")
+	if init == "test" {
+		build = exec.Command("go", "test", "-c", "-o", program, ".")
+	}
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("build the guest's init: %v\n%s", err, out)
