@@ -232,7 +232,7 @@ func TestVMEndsByItself(t *testing.T) {
 	}{
 		{"exit", []string{"guest panic", "Attempted to kill init"}},
 		{"poweroff", []string{"powered itself off"}},
-		{"reboot", []string{"rebooted"}},
+		{"reboot", []string{"reset itself"}},
 	} {
 		t.Run(tc.command, func(t *testing.T) {
 			vm := New(hypervisor.Config{

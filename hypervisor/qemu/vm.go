@@ -9,6 +9,8 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/containerd/log"
+
 	"github.com/katapod/katapod/hypervisor"
 	"github.com/katapod/katapod/hypervisor/accel"
 	"github.com/katapod/katapod/hypervisor/internal/life"
@@ -76,10 +78,11 @@ func (vm *VM) boot(ctx context.Context) (*instance, error) {
 	if err := preflight(vm.cfg); err != nil {
 		return nil, err
 	}
-	accelerator, _, err := accel.Choose(ctx, vm.cfg.Accelerator)
+	accelerator, reason, err := accel.Choose(ctx, vm.cfg.Accelerator)
 	if err != nil {
 		return nil, err
 	}
+	log.G(ctx).WithFields(log.Fields{"sandbox": vm.cfg.ID, "accelerator": accelerator, "reason": reason}).Debug("accelerator chosen")
 	res, err := acquire(ctx, vm.cfg, accelerator)
 	if err != nil {
 		return nil, err

@@ -135,7 +135,7 @@ func (i *instance) cause() error {
 	case n.reason == "guest-shutdown":
 		text = "the guest powered itself off"
 	case n.reason == "guest-reset":
-		text = "the guest rebooted, which ends its VM"
+		text = "the guest reset itself, which ends its VM: it rebooted, or crashed before it could say why"
 	}
 	if log := i.proc.log.String(); log != "" {
 		text += fmt.Sprintf("; QEMU said: %q", log)

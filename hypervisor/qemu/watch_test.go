@@ -51,7 +51,7 @@ func TestCause(t *testing.T) {
 			_, _ = i.console.Write([]byte("[1.0] Kernel panic - not syncing: VFS: Unable to mount root fs\r\n[1.1] CPU: 0\r\n"))
 		}, []string{"guest panic", "(VFS: Unable to mount root fs)"}},
 		{"power off", "exit 0", event("SHUTDOWN", `{"guest": true, "reason": "guest-shutdown"}`), []string{"powered itself off"}},
-		{"reboot", "exit 0", event("SHUTDOWN", `{"guest": true, "reason": "guest-reset"}`), []string{"rebooted"}},
+		{"reboot", "exit 0", event("SHUTDOWN", `{"guest": true, "reason": "guest-reset"}`), []string{"reset itself"}},
 		{"accelerator", "kill -KILL $$", func(i *instance) {
 			i.notes.update(func(n *notes) { n.unusable = true })
 		}, []string{"accelerator kvm is not usable", "set the accelerator to tcg"}},

@@ -9,6 +9,4 @@
 // connect at once and no other process can take the socket's place. It puts
 // itself into namespaces of its own, sees nothing but the shared directory, and
 // has its system calls filtered. It ends by itself when the VMM disconnects.
-//
-//	running --Stop, death, VMM disconnects--> ended
 package virtiofsd
