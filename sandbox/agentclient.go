@@ -28,10 +28,10 @@ type agentClient struct {
 	features []string // set once, before containers exist
 }
 
-// newAgentClient takes over conn. lost is called once when the connection ends,
-// also after close.
+// newAgentClient takes over conn. lost is called when the connection ends, also
+// after close, and maybe more than once.
 func newAgentClient(conn net.Conn, l life, lost func()) *agentClient {
-	client := ttrpc.NewClient(conn, ttrpc.WithOnClose(lost))
+	client := ttrpc.NewClient(agentConn{Conn: conn, lost: lost})
 	return &agentClient{
 		client:  client,
 		service: agentpb.NewAgentServiceClient(client),

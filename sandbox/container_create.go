@@ -82,7 +82,7 @@ func (c *Container) create(ctx context.Context, o ContainerOptions) error {
 	if err != nil {
 		return err
 	}
-	plan, err := storage.PlanMounts(c.id, specMounts(o.Spec), s.drivers.Facts, caps)
+	plan, err := c.planMounts(o.Spec, caps)
 	if err != nil {
 		return err
 	}
@@ -90,6 +90,7 @@ func (c *Container) create(ctx context.Context, o ContainerOptions) error {
 		ContainerID: c.id, RootPath: root.GuestPath, SharedPIDNS: s.options.SharedPIDNS,
 		Mounts: plan.Mounts, Devices: plan.Devices, VCPUs: s.size().VCPUs,
 		DisableSeccomp: s.options.Config.Runtime.DisableGuestSeccomp,
+		DisableSELinux: s.options.Config.Hypervisor.DisableGuestSELinux,
 	})
 	if err != nil {
 		return err
@@ -107,6 +108,21 @@ func (c *Container) create(ctx context.Context, o ContainerOptions) error {
 		ContainerId: c.id, ExecId: c.id, OCI: guest, Devices: devices,
 		Storages: append(storages, more...), SandboxPidns: s.options.SharedPIDNS,
 	})
+}
+
+// planMounts plans the mounts and the block devices of a spec. The devices that a
+// privileged container lists are all of the host's, and it gets none of them.
+func (c *Container) planMounts(in *specs.Spec, caps storage.Capabilities) (storage.Plan, error) {
+	facts := c.sandbox.drivers.Facts
+	plan, err := storage.PlanMounts(c.id, specMounts(in), facts, caps)
+	if err != nil || in.Linux == nil || spec.IsPrivileged(in) {
+		return plan, err
+	}
+	var rules []specs.LinuxDeviceCgroup
+	if in.Linux.Resources != nil {
+		rules = in.Linux.Resources.Devices
+	}
+	return plan.WithDevices(in.Linux.Devices, rules, facts, caps)
 }
 
 // createInGuest asks the agent and connects the streams of init meanwhile.

@@ -81,7 +81,7 @@ func (s *Sandbox) killAll() {
 
 // bury releases a pod that died.
 func (s *Sandbox) bury() {
-	f := s.explainDeath(stepRunning)
+	f := s.explain(stepRunning, context.Cause(s.life.ctx))
 	s.mu.Lock()
 	s.failure = f
 	s.mu.Unlock()
@@ -92,24 +92,34 @@ func (s *Sandbox) bury() {
 	s.end(context.Background())
 }
 
-// explainDeath finds the cause of the cause: an agent whose connection broke
-// may be that of a VM that is just ending. The VM is ended for good, so that its
-// last words are complete.
-func (s *Sandbox) explainDeath(step string) *Failure {
-	cause := context.Cause(s.life.ctx)
-	if vm := s.machine(); vm != nil && !errors.Is(cause, errStopped) {
-		timer := time.NewTimer(causeTimeout)
-		defer timer.Stop()
-		select {
-		case <-vm.Done():
-			if vm.Exit().Cause != nil {
-				cause = vmCause(vm)
-			}
-		case <-timer.C:
+// explain finds the cause of the cause: an agent whose connection broke may be
+// that of a VM that is just ending. The VM is ended for good, so that its last
+// words are complete.
+func (s *Sandbox) explain(step string, cause error) *Failure {
+	var booted bool
+	s.parts.with(func(p *parts) { booted = p.booted })
+	if booted && !errors.Is(cause, errStopped) && !errors.Is(cause, context.Canceled) {
+		if own := s.awaitVMCause(); own != nil {
+			cause = own
 		}
 	}
 	s.silenceVM()
 	return s.newFailure(step, cause)
+}
+
+// awaitVMCause is why the VM ended by itself, nil if it does not soon.
+func (s *Sandbox) awaitVMCause() error {
+	vm := s.machine()
+	timer := time.NewTimer(causeTimeout)
+	defer timer.Stop()
+	select {
+	case <-vm.Done():
+		if vm.Exit().Cause != nil {
+			return vmCause(vm)
+		}
+	case <-timer.C:
+	}
+	return nil
 }
 
 // silenceVM ends the VM ahead of the rest. Its error comes again with that.
@@ -121,13 +131,11 @@ func (s *Sandbox) silenceVM() {
 
 // startFailed takes back what a start that failed did.
 func (s *Sandbox) startFailed(ctx context.Context, err error) error {
-	var f *Failure
+	step, cause := splitStep(err)
 	if s.life.over() {
-		f = s.explainDeath(stepOf(err))
-	} else {
-		s.silenceVM()
-		f = s.newFailure(StepCheck, err)
+		cause = context.Cause(s.life.ctx)
 	}
+	f := s.explain(step, cause)
 	s.mu.Lock()
 	s.failure = f
 	s.mu.Unlock()
@@ -143,13 +151,13 @@ func (s *Sandbox) startFailed(ctx context.Context, err error) error {
 	return f
 }
 
-// stepOf is the step that an error came from.
-func stepOf(err error) string {
+// splitStep takes an error and the step that it came from apart.
+func splitStep(err error) (step string, cause error) {
 	var at *stepError
 	if errors.As(err, &at) {
-		return at.step
+		return at.step, at.err
 	}
-	return stepRunning
+	return stepRunning, err
 }
 
 // end releases everything on the host and reaches the last state. It never

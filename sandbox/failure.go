@@ -57,13 +57,8 @@ func withCode(code Code, err error) error {
 	return &coded{code: code, err: err}
 }
 
-// newFailure classifies err, which happened to the pod at the given step unless
-// err names one itself.
+// newFailure classifies err, which happened to the pod at the given step.
 func (s *Sandbox) newFailure(step string, err error) *Failure {
-	var at *stepError
-	if errors.As(err, &at) {
-		step, err = at.step, at.err
-	}
 	f := &Failure{Pod: s.options.ID, Step: step, Code: classify(step, err), Cause: err, At: time.Now()}
 	if vm := s.machine(); vm != nil && closed(vm.Done()) {
 		exit := vm.Exit()
@@ -72,8 +67,23 @@ func (s *Sandbox) newFailure(step string, err error) *Failure {
 	if f.Code == CodeVMMDied && strings.Contains(f.Console, "Kernel panic") {
 		f.Code = CodeGuestPanicked
 	}
+	if (f.Code == CodeVMMDied || f.Code == CodeVirtiofsdDied) && s.hostKilled() {
+		f.Code = CodeHostOOM
+	}
 	f.Remedy = f.Code.Remedy()
 	return f
+}
+
+// hostKilled tells whether the host's kernel killed a process of the pod's own
+// for lack of memory.
+func (s *Sandbox) hostKilled() bool {
+	var group Cgroup
+	s.parts.with(func(p *parts) { group = p.cgroup })
+	if group == nil {
+		return false
+	}
+	kills, err := group.OOMKills()
+	return err == nil && kills > 0
 }
 
 // classify finds the code of an error of a step.

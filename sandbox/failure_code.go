@@ -15,6 +15,7 @@ const (
 	CodeVMMFailed           Code = "vmm-failed"
 	CodeVMMDied             Code = "vmm-died"
 	CodeAcceleratorUnusable Code = "accelerator-unusable"
+	CodeHostOOM             Code = "host-oom"
 	CodeVirtiofsdMissing    Code = "virtiofsd-missing"
 	CodeVirtiofsdDied       Code = "virtiofsd-died"
 	CodeShareFailed         Code = "share-failed"
@@ -35,7 +36,7 @@ const (
 func Codes() []Code {
 	return []Code{
 		CodeConfigInvalid, CodeKernelMissing, CodeImageMissing, CodeImageCorrupt, CodeVMMMissing, CodeVMMFailed,
-		CodeVMMDied, CodeAcceleratorUnusable, CodeVirtiofsdMissing, CodeVirtiofsdDied, CodeShareFailed,
+		CodeVMMDied, CodeHostOOM, CodeAcceleratorUnusable, CodeVirtiofsdMissing, CodeVirtiofsdDied, CodeShareFailed,
 		CodeCgroupFailed, CodeNetworkUnsupported, CodeNetworkFailed, CodeGuestPanicked, CodeAgentTimeout,
 		CodeAgentLost, CodeAgentFailed, CodeTooLarge, CodeCancelled, CodeStopped, CodeInternal,
 	}
@@ -56,6 +57,8 @@ func (c Code) Remedy() string {
 		return "install the hypervisor, or correct \"path\" in the configuration"
 	case CodeVMMFailed, CodeVMMDied:
 		return "see the hypervisor's log that comes with this error, and the kernel's log for an out-of-memory kill"
+	case CodeHostOOM:
+		return "raise the pod's memory limit or lower the VM's memory: the pod's cgroup on the host was too small for its VM; please report the numbers"
 	case CodeAcceleratorUnusable:
 		return "enable hardware virtualization for this host, or set \"accelerator\" to \"tcg\""
 	case CodeVirtiofsdMissing:

@@ -25,6 +25,7 @@ type parts struct {
 	cgroup Cgroup
 	share  ShareDaemon
 	vm     hypervisor.VM
+	booted bool // the VM's start succeeded
 	agent  *agentClient
 	disks  int // how many were plugged so far, for their ids
 }

@@ -26,6 +26,7 @@ func (s *Sandbox) startVM(ctx context.Context) error {
 		}
 		return err
 	}
+	s.parts.with(func(p *parts) { p.booted = true })
 	go s.watchVM(vm)
 	return nil
 }

@@ -33,7 +33,8 @@ const (
 	streamTimeout = 10 * time.Second
 	// causeTimeout is how long a lost agent connection waits for the VMM's own
 	// end, which tells more: a VMM that exits closes the connection first.
-	causeTimeout = 500 * time.Millisecond
+	// Processes have their exit codes by then; only the report waits.
+	causeTimeout = time.Second
 	// releaseTimeout bounds the release of the pod's resources on the host. What
 	// is not released by then stays in the ledger for Cleanup.
 	releaseTimeout = 20 * time.Second
