@@ -48,6 +48,8 @@ type Container struct {
 
 	// calls orders calls of the runtime: execs share it, others have it alone.
 	calls sync.RWMutex
+	// removed is set, under calls, when Remove has done everything.
+	removed bool
 
 	mu        sync.Mutex
 	state     State

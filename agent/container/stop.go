@@ -41,7 +41,9 @@ func (c *Container) SignalAll(ctx context.Context, sig unix.Signal) error {
 
 // Remove kills what runs in the container, removes it from the runtime and
 // gives back what was made for it. The first process's end stays known to those
-// who wait for it. It may be called again after an error.
+// who wait for it. It may be called again, after an error and after another call
+// that was faster: the end of the sandbox and the removal of its container come
+// together at times.
 func (c *Container) Remove(ctx context.Context) error {
 	// Before the lock: a runtime call that hangs on the container ends by this.
 	if err := c.config.Cgroup.Kill(); err != nil {
@@ -49,6 +51,9 @@ func (c *Container) Remove(ctx context.Context) error {
 	}
 	c.calls.Lock()
 	defer c.calls.Unlock()
+	if c.removed {
+		return nil
+	}
 	if err := c.runtime.Delete(ctx, c.id, c.config.Bundle); err != nil {
 		return err
 	}
@@ -64,6 +69,7 @@ func (c *Container) Remove(ctx context.Context) error {
 	if err := os.RemoveAll(c.config.Bundle); err != nil {
 		return fmt.Errorf("remove the bundle of container %s: %w", c.id, err)
 	}
+	c.removed = true
 	return nil
 }
 
