@@ -4,6 +4,7 @@ package daemon
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"time"
@@ -14,10 +15,12 @@ import (
 	"github.com/containerd/log"
 	"github.com/containerd/plugin"
 	"github.com/containerd/plugin/registry"
+	"github.com/containerd/ttrpc"
 
 	"github.com/katapod/katapod/shim/bootstrap"
 	"github.com/katapod/katapod/shim/events"
 	"github.com/katapod/katapod/shim/pod"
+	"github.com/katapod/katapod/shim/sandboxapi"
 	"github.com/katapod/katapod/shim/task"
 )
 
@@ -29,13 +32,53 @@ const flushTimeout = 5 * time.Second
 func Register() {
 	registry.Register(&plugin.Registration{
 		Type:     plugins.TTRPCPlugin,
-		ID:       "task",
+		ID:       "pod",
 		Requires: []plugin.Type{plugins.InternalPlugin},
-		InitFn:   func(ic *plugin.InitContext) (any, error) { return newTaskService(ic) },
+		InitFn:   func(ic *plugin.InitContext) (any, error) { return newServices(ic) },
 	})
 }
 
-func newTaskService(ic *plugin.InitContext) (*task.Service, error) {
+// services are what one shim serves over its pod.
+type services struct {
+	task    *task.Service
+	sandbox *sandboxapi.Service
+}
+
+// RegisterTTRPC registers all of them; pkg/shim calls it.
+func (s services) RegisterTTRPC(server *ttrpc.Server) error {
+	return errors.Join(s.task.RegisterTTRPC(server), s.sandbox.RegisterTTRPC(server))
+}
+
+func newServices(ic *plugin.InitContext) (services, error) {
+	way, err := wayOut(ic)
+	if err != nil {
+		return services{}, err
+	}
+	namespace, err := namespaces.NamespaceRequired(ic.Context)
+	if err != nil {
+		return services{}, fmt.Errorf("the shim's namespace: %w", err)
+	}
+	queue, err := newQueue(ic.Context, namespace, ic.Properties[plugins.PropertyTTRPCAddress])
+	if err != nil {
+		return services{}, err
+	}
+	var all services
+	holder := pod.New(pod.Real, func(s pod.Sandbox) { all.task.ForwardOOM(s) })
+	option := os.Getenv(bootstrap.EnvConfigPath)
+	all.task = task.New(task.Setup{
+		Namespace: namespace, ConfigPath: option, Configure: pod.Configure,
+		Pod: holder, Events: queue, Shutdown: way.Shutdown,
+	})
+	all.sandbox = sandboxapi.New(sandboxapi.Setup{
+		Namespace: namespace, ConfigPath: option, Configure: pod.Configure,
+		Pod: holder, Shutdown: way.Shutdown,
+	})
+	way.RegisterCallback(func(ctx context.Context) error { return leave(ctx, holder, queue) })
+	return all, nil
+}
+
+// wayOut is what ends pkg/shim's server.
+func wayOut(ic *plugin.InitContext) (shutdown.Service, error) {
 	found, err := ic.GetByID(plugins.InternalPlugin, "shutdown")
 	if err != nil {
 		return nil, fmt.Errorf("find the shim's way out: %w", err)
@@ -44,26 +87,7 @@ func newTaskService(ic *plugin.InitContext) (*task.Service, error) {
 	if !ok {
 		return nil, fmt.Errorf("the shim's way out is a %T", found)
 	}
-	namespace, err := namespaces.NamespaceRequired(ic.Context)
-	if err != nil {
-		return nil, fmt.Errorf("the shim's namespace: %w", err)
-	}
-	queue, err := newQueue(ic.Context, namespace, ic.Properties[plugins.PropertyTTRPCAddress])
-	if err != nil {
-		return nil, err
-	}
-	var service *task.Service
-	holder := pod.New(pod.Real, func(s pod.Sandbox) { service.ForwardOOM(s) })
-	service = task.New(task.Setup{
-		Namespace:  namespace,
-		ConfigPath: os.Getenv(bootstrap.EnvConfigPath),
-		Configure:  pod.Configure,
-		Pod:        holder,
-		Events:     queue,
-		Shutdown:   way.Shutdown,
-	})
-	way.RegisterCallback(func(ctx context.Context) error { return leave(ctx, holder, queue) })
-	return service, nil
+	return way, nil
 }
 
 func newQueue(ctx context.Context, namespace, address string) (*events.Queue, error) {

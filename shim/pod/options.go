@@ -57,6 +57,11 @@ func (o Origin) resources() (sizing.Request, error) {
 	return sizing.FromAnnotations(o.Spec.Annotations)
 }
 
+// ErrHostNetwork refuses the host's network, in every engine with the same words.
+// It is errdefs.ErrNotImplemented.
+var ErrHostNetwork = fmt.Errorf("the host's network was asked for, which a VM cannot share; "+
+	"publish the ports instead (hostPort, docker run -p), or run this pod with another runtime: %w", errdefs.ErrNotImplemented)
+
 // networkNamespace is the path of the pod's namespace, "" for a private one. A
 // spec without a network namespace asks for the host's, which a VM cannot have.
 func networkNamespace(s *specs.Spec, c config.Config) (string, error) {
@@ -70,8 +75,7 @@ func networkNamespace(s *specs.Spec, c config.Config) (string, error) {
 	if c.Runtime.DisableNewNetNS {
 		return "", nil
 	}
-	return "", fmt.Errorf("the host's network was asked for, which a VM cannot share; "+
-		"publish the ports instead (hostPort, docker run -p), or run this pod with another runtime: %w", errdefs.ErrNotImplemented)
+	return "", ErrHostNetwork
 }
 
 // resolvConf returns the lines of the file that is mounted as /etc/resolv.conf.

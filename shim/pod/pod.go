@@ -5,9 +5,12 @@ package pod
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 
 	"github.com/containerd/errdefs"
+	"github.com/opencontainers/runtime-spec/specs-go"
 
 	"github.com/katapod/katapod/sandbox"
 	"github.com/katapod/katapod/shim/bootstrap"
@@ -22,16 +25,18 @@ type Pod struct {
 	id       string // of the pod that is starting or present
 	starting bool
 	sandbox  Sandbox // nil until it has started
+	mounts   []specs.Mount
 }
 
 // New returns a Pod without a sandbox. Once there is one that has started, follow
 // runs in a goroutine of its own.
 func New(f Factory, follow func(Sandbox)) *Pod { return &Pod{make: f, follow: follow} }
 
-// Begin makes and starts the sandbox. A second one is errdefs.ErrAlreadyExists.
+// Begin makes and starts the sandbox. Its containers are to have the mounts, where
+// their specs mount nothing else. A second sandbox is errdefs.ErrAlreadyExists.
 // When it fails, nothing is left and Begin may be called again; the error says
 // what to do about it.
-func (p *Pod) Begin(ctx context.Context, o sandbox.Options) (Sandbox, error) {
+func (p *Pod) Begin(ctx context.Context, o sandbox.Options, mounts ...specs.Mount) (Sandbox, error) {
 	if err := p.reserve(o.ID); err != nil {
 		return nil, err
 	}
@@ -43,7 +48,7 @@ func (p *Pod) Begin(ctx context.Context, o sandbox.Options) (Sandbox, error) {
 		p.id = ""
 		return nil, err
 	}
-	p.sandbox = s
+	p.sandbox, p.mounts = s, mounts
 	go p.follow(s)
 	return s, nil
 }
@@ -85,6 +90,26 @@ func (p *Pod) Sandbox() (Sandbox, error) {
 		return nil, fmt.Errorf("this shim has no pod yet: %w", errdefs.ErrFailedPrecondition)
 	}
 	return p.sandbox, nil
+}
+
+// Complete gives a container of the pod what comes from the pod: sysctls, and
+// mounts that the engine left to the shim. The spec's own take precedence.
+func (p *Pod) Complete(spec *specs.Spec) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.sandbox == nil {
+		return
+	}
+	for _, m := range p.mounts {
+		if !slices.ContainsFunc(spec.Mounts, func(own specs.Mount) bool { return own.Destination == m.Destination }) {
+			spec.Mounts = append(spec.Mounts, m)
+		}
+	}
+	if sysctls := p.sandbox.Options().Sysctls; len(sysctls) > 0 && spec.Linux != nil {
+		merged := maps.Clone(sysctls)
+		maps.Copy(merged, spec.Linux.Sysctl)
+		spec.Linux.Sysctl = merged
+	}
 }
 
 // ID names the pod that is starting or present, "" when there is none.

@@ -5,8 +5,8 @@ package task
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
-	"maps"
 	"os"
 	"path/filepath"
 
@@ -38,7 +38,7 @@ func (s *Service) Create(ctx context.Context, r *taskapi.CreateTaskRequest) (*ta
 	c, err := s.create(ctx, r)
 	if err != nil {
 		s.settle(r.ID, nil)
-		log.G(ctx).WithError(err).Error("the container was not created")
+		logFailure(ctx, err)
 		return nil, err
 	}
 	p := c.init()
@@ -49,6 +49,17 @@ func (s *Service) Create(ctx context.Context, r *taskapi.CreateTaskRequest) (*ta
 	s.settle(r.ID, c)
 	go s.watch(context.WithoutCancel(ctx), c, p)
 	return &taskapi.CreateTaskResponse{Pid: p.now().pid}, nil
+}
+
+// logFailure logs why a container was not created, with the last words of the
+// guest when its pod did not come up.
+func logFailure(ctx context.Context, err error) {
+	entry := log.G(ctx).WithError(err)
+	var failure *sandbox.Failure
+	if errors.As(err, &failure) {
+		entry = entry.WithField("console", failure.Console).WithField("vmm", failure.VMMLog)
+	}
+	entry.Error("the container was not created")
 }
 
 func (s *Service) create(ctx context.Context, r *taskapi.CreateTaskRequest) (*container, error) {
@@ -120,7 +131,7 @@ func (s *Service) addContainer(ctx context.Context, vm pod.Sandbox, kind podkind
 	if kind == podkind.Sandbox {
 		c.guest, err = vm.CreatePause(r.ID, r.Bundle)
 	} else {
-		addSysctls(spec, vm.Options().Sysctls)
+		s.Pod.Complete(spec)
 		c.guest, err = vm.CreateContainer(ctx, sandbox.ContainerOptions{
 			ID: r.ID, Bundle: r.Bundle, Spec: spec, Rootfs: mounts(r.Rootfs), Terminal: r.Terminal,
 			Stdin: paths.HasStdin(), Stdout: paths.HasStdout(), Stderr: paths.HasStderr(),
@@ -140,16 +151,6 @@ func (s *Service) addContainer(ctx context.Context, vm pod.Sandbox, kind podkind
 // attach connects the engine's streams with the guest's.
 func (p *process) attach() {
 	p.streams.Attach(stdio.Guest{Stdin: p.guest.Stdin(), Stdout: p.guest.Stdout(), Stderr: p.guest.Stderr()})
-}
-
-// addSysctls gives a container those of its pod. Its own take precedence.
-func addSysctls(spec *specs.Spec, pod map[string]string) {
-	if len(pod) == 0 || spec.Linux == nil {
-		return
-	}
-	merged := maps.Clone(pod)
-	maps.Copy(merged, spec.Linux.Sysctl)
-	spec.Linux.Sysctl = merged
 }
 
 func readSpec(bundle string) (*specs.Spec, error) {

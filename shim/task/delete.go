@@ -44,11 +44,11 @@ func (s *Service) Delete(ctx context.Context, r *taskapi.DeleteRequest) (*taskap
 
 func (s *Service) deleteContainer(ctx context.Context, c *container, p *process) error {
 	p.markDeleted()
+	if c.kind != podkind.Member {
+		s.endPod(ctx) // the guest need not clear up what goes with it
+	}
 	if err := c.guest.Delete(ctx); err != nil {
 		return err
-	}
-	if c.kind != podkind.Member {
-		s.endPod(ctx)
 	}
 	for _, each := range c.all() {
 		if err := s.leave(ctx, each); err != nil {

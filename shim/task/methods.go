@@ -3,10 +3,9 @@
 package task
 
 import (
-	"context"
-
-	"github.com/containerd/errdefs/pkg/errgrpc"
 	"github.com/containerd/ttrpc"
+
+	"github.com/katapod/katapod/shim/wire"
 )
 
 // Names of the service on the wire.
@@ -15,42 +14,26 @@ const (
 	serviceV3 = "containerd.task.v3.Task"
 )
 
-// unary makes a wire method of a typed one. It is the only place where errors
-// become gRPC codes.
-func unary[Req, Resp any](fn func(context.Context, *Req) (*Resp, error)) ttrpc.Method {
-	return func(ctx context.Context, unmarshal func(any) error) (any, error) {
-		req := new(Req)
-		if err := unmarshal(req); err != nil {
-			return nil, err
-		}
-		resp, err := fn(ctx, req)
-		if err != nil {
-			return nil, errgrpc.ToGRPC(err)
-		}
-		return resp, nil
-	}
-}
-
 // methods is the whole service.
 func (s *Service) methods() map[string]ttrpc.Method {
 	return map[string]ttrpc.Method{
-		"State":      unary(s.State),
-		"Create":     unary(s.Create),
-		"Start":      unary(s.Start),
-		"Delete":     unary(s.Delete),
-		"Pids":       unary(s.Pids),
-		"Pause":      unary(s.Pause),
-		"Resume":     unary(s.Resume),
-		"Checkpoint": unary(s.Checkpoint),
-		"Kill":       unary(s.Kill),
-		"Exec":       unary(s.Exec),
-		"ResizePty":  unary(s.ResizePty),
-		"CloseIO":    unary(s.CloseIO),
-		"Update":     unary(s.Update),
-		"Wait":       unary(s.Wait),
-		"Stats":      unary(s.Stats),
-		"Connect":    unary(s.Connect),
-		"Shutdown":   unary(s.Shutdown),
+		"State":      wire.Unary(s.State),
+		"Create":     wire.Unary(s.Create),
+		"Start":      wire.Unary(s.Start),
+		"Delete":     wire.Unary(s.Delete),
+		"Pids":       wire.Unary(s.Pids),
+		"Pause":      wire.Unary(s.Pause),
+		"Resume":     wire.Unary(s.Resume),
+		"Checkpoint": wire.Unary(s.Checkpoint),
+		"Kill":       wire.Unary(s.Kill),
+		"Exec":       wire.Unary(s.Exec),
+		"ResizePty":  wire.Unary(s.ResizePty),
+		"CloseIO":    wire.Unary(s.CloseIO),
+		"Update":     wire.Unary(s.Update),
+		"Wait":       wire.Unary(s.Wait),
+		"Stats":      wire.Unary(s.Stats),
+		"Connect":    wire.Unary(s.Connect),
+		"Shutdown":   wire.Unary(s.Shutdown),
 	}
 }
 

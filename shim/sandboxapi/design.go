@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package sandboxapi
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"os"
+	"path"
+	"strings"
+	"time"
+
+	sandboxapi "github.com/containerd/containerd/api/runtime/sandbox/v1"
+	"github.com/containerd/errdefs"
+
+	"github.com/katapod/katapod/sandbox"
+	"github.com/katapod/katapod/shim/pod"
+)
+
+// design turns the request into a plan, and writes the pod's files.
+func (s *Service) design(ctx context.Context, r *sandboxapi.CreateSandboxRequest) (*plan, error) {
+	wanted, err := readConfig(r.Options)
+	if err != nil {
+		return nil, err
+	}
+	if wanted.hostNetwork {
+		return nil, pod.ErrHostNetwork
+	}
+	annotations := maps.Clone(wanted.annotations)
+	maps.Copy(annotations, r.Annotations)
+	c, err := s.Configure(ctx, annotations, s.ConfigPath)
+	if err != nil {
+		return nil, err
+	}
+	if wanted.hostname == "" {
+		if wanted.hostname, err = os.Hostname(); err != nil {
+			return nil, fmt.Errorf("the pod has no hostname, and the host's cannot be read: %w", err)
+		}
+	}
+	resolvConf, err := wanted.resolvConf()
+	if err != nil {
+		return nil, err
+	}
+	if r.BundlePath == "" {
+		return nil, fmt.Errorf("create sandbox %s: the bundle path is empty: %w", r.SandboxID, errdefs.ErrInvalidArgument)
+	}
+	mounts, err := podFiles(r.BundlePath, wanted.hostname, resolvConf)
+	if err != nil {
+		return nil, err
+	}
+	return &plan{
+		options: sandbox.Options{
+			ID: r.SandboxID, Namespace: s.Namespace, Bundle: r.BundlePath, Config: c,
+			NetNS: r.NetnsPath, Hostname: wanted.hostname, DNS: pod.Lines(resolvConf),
+			SharedPIDNS: wanted.sharedPID, Sysctls: wanted.sysctls,
+			CgroupPath: cgroupPath(wanted.cgroupParent, r.SandboxID), Resources: wanted.resources,
+		},
+		mounts:    mounts,
+		createdAt: time.Now(),
+	}, nil
+}
+
+// cgroupPath is the pod's group below its parent, in the notation that
+// containerd uses for containers: systemd's for a slice, a path otherwise.
+func cgroupPath(parent, id string) string {
+	switch {
+	case parent == "":
+		return ""
+	case strings.HasSuffix(parent, ".slice"):
+		return path.Base(parent) + ":cri-containerd:" + id
+	default:
+		return path.Join(parent, id)
+	}
+}

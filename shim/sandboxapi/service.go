@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package sandboxapi
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"sync"
+	"time"
+
+	sandboxapi "github.com/containerd/containerd/api/runtime/sandbox/v1"
+	"github.com/containerd/containerd/api/types"
+	"github.com/containerd/errdefs"
+	"github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/katapod/katapod/sandbox"
+	"github.com/katapod/katapod/sandbox/config"
+	"github.com/katapod/katapod/shim/pod"
+)
+
+// Setup is what a service needs from the process it runs in; see task.Setup.
+type Setup struct {
+	Namespace  string
+	ConfigPath string
+	Configure  func(ctx context.Context, annotations map[string]string, option string) (config.Config, error)
+	Pod        *pod.Pod
+	Shutdown   func()
+}
+
+// Service is the Sandbox service of one shim. It is safe for concurrent use.
+type Service struct {
+	Setup
+
+	mu      sync.Mutex
+	plan    *plan
+	stopped bool
+	// over is closed when the sandbox has ended; endedAt is set by then.
+	over    chan struct{}
+	endedAt time.Time
+	code    uint32
+}
+
+// plan is a sandbox that was created.
+type plan struct {
+	options   sandbox.Options
+	mounts    []specs.Mount
+	createdAt time.Time
+}
+
+// New returns a service without a sandbox.
+func New(s Setup) *Service { return &Service{Setup: s, over: make(chan struct{})} }
+
+// created returns the sandbox of that id, or errdefs.ErrNotFound.
+func (s *Service) created(id string) (*plan, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.plan == nil || s.plan.options.ID != id {
+		return nil, fmt.Errorf("sandbox %s: %w", id, errdefs.ErrNotFound)
+	}
+	return s.plan, nil
+}
+
+// CreateSandbox reads what the sandbox is to be. Nothing is started yet, but
+// what can be refused is refused now.
+func (s *Service) CreateSandbox(ctx context.Context, r *sandboxapi.CreateSandboxRequest) (*sandboxapi.CreateSandboxResponse, error) {
+	p, err := s.design(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.plan != nil {
+		return nil, fmt.Errorf("sandbox %s: this shim has the sandbox %s already: %w", r.SandboxID, s.plan.options.ID, errdefs.ErrAlreadyExists)
+	}
+	s.plan = p
+	return &sandboxapi.CreateSandboxResponse{}, nil
+}
+
+// StartSandbox boots the VM. One that was not created is
+// errdefs.ErrFailedPrecondition.
+func (s *Service) StartSandbox(ctx context.Context, r *sandboxapi.StartSandboxRequest) (*sandboxapi.StartSandboxResponse, error) {
+	p, err := s.startable(r.SandboxID)
+	if err != nil {
+		return nil, err
+	}
+	vm, err := s.Pod.Begin(ctx, p.options, p.mounts...)
+	if err != nil {
+		return nil, err
+	}
+	go s.follow(vm)
+	return &sandboxapi.StartSandboxResponse{Pid: uint32(vm.PID()), CreatedAt: stamp(p.createdAt)}, nil
+}
+
+func (s *Service) startable(id string) (*plan, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.plan == nil:
+		return nil, fmt.Errorf("start sandbox %s: it was not created: %w", id, errdefs.ErrFailedPrecondition)
+	case s.plan.options.ID != id:
+		return nil, fmt.Errorf("sandbox %s: %w", id, errdefs.ErrNotFound)
+	case s.stopped:
+		return nil, fmt.Errorf("start sandbox %s: it was stopped: %w", id, errdefs.ErrFailedPrecondition)
+	}
+	return s.plan, nil
+}
+
+// follow records the end of a sandbox: 0 when it was asked for, 137 when the VM
+// died.
+func (s *Service) follow(vm pod.Sandbox) {
+	<-vm.Done()
+	s.mu.Lock()
+	code := uint32(exitKilled)
+	if s.stopped {
+		code = 0
+	}
+	s.mu.Unlock()
+	s.end(code, vm.EndedAt())
+}
+
+// exitKilled is 128 + SIGKILL.
+const exitKilled = 137
+
+// end records the end once.
+func (s *Service) end(code uint32, at time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	select {
+	case <-s.over:
+	default:
+		s.code, s.endedAt = code, at
+		close(s.over)
+	}
+}
+
+// StopSandbox ends the VM; it may be called again.
+func (s *Service) StopSandbox(ctx context.Context, r *sandboxapi.StopSandboxRequest) (*sandboxapi.StopSandboxResponse, error) {
+	if _, err := s.created(r.SandboxID); err != nil {
+		return nil, err
+	}
+	if r.TimeoutSecs > 0 {
+		bounded, cancel := context.WithTimeout(ctx, time.Duration(r.TimeoutSecs)*time.Second)
+		defer cancel()
+		ctx = bounded
+	}
+	if err := s.stop(ctx); err != nil {
+		return nil, err
+	}
+	return &sandboxapi.StopSandboxResponse{}, nil
+}
+
+func (s *Service) stop(ctx context.Context) error {
+	s.mu.Lock()
+	s.stopped = true
+	s.mu.Unlock()
+	if err := s.Pod.End(ctx); err != nil {
+		return err
+	}
+	s.end(0, time.Now()) // one that never started
+	return nil
+}
+
+// WaitSandbox returns when the sandbox has ended.
+func (s *Service) WaitSandbox(ctx context.Context, r *sandboxapi.WaitSandboxRequest) (*sandboxapi.WaitSandboxResponse, error) {
+	if _, err := s.created(r.SandboxID); err != nil {
+		return nil, err
+	}
+	select {
+	case <-s.over:
+	case <-ctx.Done():
+		return nil, fmt.Errorf("wait for sandbox %s: %w", r.SandboxID, context.Cause(ctx))
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return &sandboxapi.WaitSandboxResponse{ExitStatus: s.code, ExitedAt: stamp(s.endedAt)}, nil
+}
+
+// ShutdownSandbox ends what is left and makes the shim leave.
+func (s *Service) ShutdownSandbox(ctx context.Context, r *sandboxapi.ShutdownSandboxRequest) (*sandboxapi.ShutdownSandboxResponse, error) {
+	err := s.stop(ctx)
+	s.Shutdown()
+	if err != nil {
+		return nil, fmt.Errorf("the delete action releases the rest of sandbox %s: %w", r.SandboxID, err)
+	}
+	return &sandboxapi.ShutdownSandboxResponse{}, nil
+}
+
+// Platform is that of the guest, which runs the host's architecture.
+func (s *Service) Platform(_ context.Context, r *sandboxapi.PlatformRequest) (*sandboxapi.PlatformResponse, error) {
+	if _, err := s.created(r.SandboxID); err != nil {
+		return nil, err
+	}
+	return &sandboxapi.PlatformResponse{Platform: &types.Platform{OS: "linux", Architecture: runtime.GOARCH}}, nil
+}
+
+// UpdateSandbox is not there: a VM keeps the size it was started with.
+func (s *Service) UpdateSandbox(_ context.Context, r *sandboxapi.UpdateSandboxRequest) (*sandboxapi.UpdateSandboxResponse, error) {
+	if _, err := s.created(r.SandboxID); err != nil {
+		return nil, err
+	}
+	return nil, fmt.Errorf("update sandbox %s: a VM keeps the size it was started with: %w", r.SandboxID, errdefs.ErrNotImplemented)
+}
