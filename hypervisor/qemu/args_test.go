@@ -38,7 +38,7 @@ func TestCommandLine(t *testing.T) {
 -m 256M
 -object memory-backend-ram,id=memory,size=256M
 -kernel /k
--append console=ttyS0 panic=-1 cgroup_no_v1=all quiet nolapic_timer root=/dev/vda rootfstype=erofs ro init=/sbin/init
+-append console=ttyS0 panic=-1 cgroup_no_v1=all quiet clearcpuid=cx16 nolapic_timer root=/dev/vda rootfstype=erofs ro init=/sbin/init
 -chardev socket,id=control,fd=3
 -mon chardev=control,mode=control
 -chardev socket,id=console,fd=4
@@ -65,16 +65,18 @@ func render(args []string) string {
 	return strings.ReplaceAll(strings.Join(args, " "), " -", "\n-")
 }
 
-func TestCommandLineParts(t *testing.T) {
-	type change func(*hypervisor.Config, *inputs)
-	for _, tc := range []struct {
-		name   string
-		change change
-		has    []string
-		lacks  []string
-	}{
+// part is a change to the plain configuration and what the command line then
+// has and lacks.
+type part struct {
+	name       string
+	change     func(*hypervisor.Config, *inputs)
+	has, lacks []string
+}
+
+func parts() []part {
+	return []part{
 		{"kvm", func(c *hypervisor.Config, in *inputs) { in.accelerator = "kvm"; c.CPUFeatures = "pmu=off" },
-			[]string{"-accel kvm\n", "-cpu host,pmu=off\n"}, []string{"nolapic_timer", "tcg"}},
+			[]string{"-accel kvm\n", "-cpu host,pmu=off\n"}, []string{"nolapic_timer", "tcg", "clearcpuid"}},
 		{"several vCPUs", func(c *hypervisor.Config, _ *inputs) { c.VCPUs = 2; c.MaxVCPUs = 4 },
 			[]string{"-smp 2,maxcpus=4\n"}, []string{"nolapic_timer"}},
 		{"room for memory", func(c *hypervisor.Config, _ *inputs) { c.MaxMemoryMiB = 1024 },
@@ -111,7 +113,11 @@ func TestCommandLineParts(t *testing.T) {
 			in.queues["n"] = queueFDs{tap: []int{7, 8}, vhost: []int{9, 10}}
 		}, []string{"-netdev tap,id=net-n,fds=7:8,vhost=on,vhostfds=9:10\n", `"mq":true`, `"vectors":6`}, []string{"host_mtu"}},
 		{"machine version", func(c *hypervisor.Config, _ *inputs) { c.Machine = "pc-q35-7.2" }, []string{"-machine pc-q35-7.2,"}, nil},
-	} {
+	}
+}
+
+func TestCommandLineParts(t *testing.T) {
+	for _, tc := range parts() {
 		t.Run(tc.name, func(t *testing.T) {
 			cfg, in := plain()
 			tc.change(&cfg, &in)

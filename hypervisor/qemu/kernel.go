@@ -15,6 +15,15 @@ func kernelParams(cfg hypervisor.Config, accelerator string) string {
 	if !cfg.Debug {
 		p = append(p, "quiet")
 	}
+	if accelerator == "tcg" {
+		// QEMU 7.2 leaves rubbish in the flags register after CMPXCHG16B. An
+		// interrupt that comes before the next arithmetic instruction saves it,
+		// and the return from that interrupt faults: some boots in a hundred,
+		// more on a busy host, die in the kernel's memory allocator or without
+		// a word. The kernel does without the instruction when told to; programs
+		// still see the feature, which some distributions insist on.
+		p = append(p, "clearcpuid=cx16")
+	}
 	if accelerator == "tcg" && cfg.VCPUs == 1 && cfg.MaxVCPUs <= 1 {
 		// The kernel measures the local APIC's timer in a busy loop of 130 ms
 		// that is worth nothing under translation. The HPET ticks instead,
