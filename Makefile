@@ -40,10 +40,12 @@ out/bin/%: $(GO_SOURCES)
 .PHONY: guest
 guest: $(GUEST) ## Build the guest kernel and root image into out/guest
 
-out/guest/vmlinux: $(wildcard guest-image/kernel/*) guest-image/build-kernel | packages
+out/guest/vmlinux: $(wildcard guest-image/kernel/*) guest-image/build-kernel guest-image/debian.bash | packages
 	guest-image/build-kernel
 
-out/guest/katapod.img: out/bin/kata-agent guest-image/build-image | packages
+IMAGE_SOURCES := $(shell find guest-image -maxdepth 1 -type f -not -name '*.go' -not -name '*.md') $(shell find guest-image/skeleton -type f)
+
+out/guest/katapod.img: out/bin/kata-agent $(IMAGE_SOURCES) | packages
 	guest-image/build-image out/bin/kata-agent
 
 .PHONY: node
