@@ -5,7 +5,6 @@ package sandbox
 import (
 	"context"
 	"io"
-	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -15,7 +14,6 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/opencontainers/runtime-spec/specs-go"
 
-	"github.com/katapod/katapod/network"
 	"github.com/katapod/katapod/protocols/agentpb"
 	"github.com/katapod/katapod/sandbox/storage"
 )
@@ -277,95 +275,6 @@ func TestDiskRoot(t *testing.T) {
 	}
 	if len(f.vm.Disks()) != 0 {
 		t.Errorf("disks left %v", f.vm.Disks())
-	}
-}
-
-// Interfaces that appear after the VM was started are in the guest before the
-// first process runs.
-func TestLateNetwork(t *testing.T) {
-	f := newFixture(t, func(o *Options) { o.NetNS = "" })
-	f.host.setState(network.State{})
-	if err := f.pod.Start(background); err != nil {
-		t.Fatal(err)
-	}
-	c := f.container("c1", "sleep")
-	state := oneEndpoint()
-	f.host.setState(state)
-	if err := c.Start(background); err != nil {
-		t.Fatal(err)
-	}
-	update := lastCall[*agentpb.UpdateInterfaceRequest](f.agent, "UpdateInterface").Interface
-	if update.DevicePath == "" || update.HwAddr != "02:00:00:00:00:01" || len(update.IPAddresses) != 2 {
-		t.Errorf("UpdateInterface got %v", update)
-	}
-	if f.agent.called("UpdateRoutes") > f.agent.called("StartContainer") || f.agent.called("UpdateRoutes") < 0 {
-		t.Error("the process ran before the routes were there")
-	}
-	if len(f.vm.NICs()) != 1 || f.vm.NICs()[0].MTU != 1450 {
-		t.Errorf("NICs %v", f.vm.NICs())
-	}
-	state.Endpoints = append(slices.Clone(state.Endpoints), network.Endpoint{Index: 3, Name: "eth1", Kind: "veth", MAC: net.HardwareAddr{2, 0, 0, 0, 0, 2}})
-	f.host.setState(state)
-	f.running("c2", "sleep")
-	if len(f.vm.NICs()) != 2 {
-		t.Errorf("NICs %v", f.vm.NICs())
-	}
-	before := len(f.agent.calls)
-	f.running("c3", "sleep")
-	if slices.Contains(f.agent.calls[before:], "UpdateInterface") {
-		t.Error("a guest that knows all is told again")
-	}
-}
-
-func TestLateNetworkThatCannotBe(t *testing.T) {
-	f := newFixture(t)
-	f.host.setState(network.State{})
-	if err := f.pod.Start(background); err != nil {
-		t.Fatal(err)
-	}
-	c := f.container("c1", "sleep")
-	f.host.setState(oneEndpoint())
-	f.host.fail["tap"] = errdefs.ErrNotImplemented
-	wantIs(t, "start with an interface that cannot be joined", c.Start(background), errdefs.ErrNotImplemented)
-	if c.Status() != StatusCreated || f.agent.called("StartContainer") >= 0 {
-		t.Error("the process runs without its network")
-	}
-}
-
-func TestPauseContainer(t *testing.T) {
-	f := startedFixture(t)
-	c, err := f.pod.CreatePause("pause", "/bundle")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := c.Start(background); err != nil {
-		t.Fatal(err)
-	}
-	for _, ignored := range []uint32{0, 17, 28} {
-		if err := c.Kill(background, "", ignored, false); err != nil || c.Status() != StatusRunning {
-			t.Errorf("signal %d: %v, %s", ignored, err, c.Status())
-		}
-	}
-	_, err = c.Exec(background, ExecOptions{ID: "x", Process: &specs.Process{}})
-	wantIs(t, "exec", err, errdefs.ErrNotImplemented)
-	wantIs(t, "pause", c.Pause(background), errdefs.ErrNotImplemented)
-	if _, err := c.Stats(background); err != nil {
-		t.Error(err)
-	}
-	if pids, err := c.Pids(background); err != nil || len(pids) != 1 {
-		t.Errorf("pids %v, %v", pids, err)
-	}
-	if err := c.Kill(background, "", 9, true); err != nil {
-		t.Fatal(err)
-	}
-	if code := wait(t, c.Init()); code != 137 {
-		t.Errorf("exit code %d", code)
-	}
-	if err := c.Delete(background); err != nil {
-		t.Fatal(err)
-	}
-	if f.agent.called("CreateContainer") >= 0 || f.agent.called("RemoveContainer") >= 0 {
-		t.Error("the guest heard of the pause container")
 	}
 }
 

@@ -16,6 +16,10 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 )
 
+// soon is far less than any timeout of a call, and far more than a busy host
+// needs.
+const soon = 5 * time.Second
+
 // killers end a pod that runs, each in its way.
 func killers() map[string]struct {
 	kill func(f *fixture)
@@ -61,7 +65,7 @@ func TestDeathOfAnything(t *testing.T) {
 					t.Errorf("%s has code %d", p, code)
 				}
 			}
-			if took := time.Since(began); took > time.Second {
+			if took := time.Since(began); took > soon {
 				t.Errorf("the processes ended after %v", took)
 			}
 			if _, err := exec.Stdout().Read(make([]byte, 1)); err == nil {
@@ -136,7 +140,7 @@ func TestDeathDuringACall(t *testing.T) {
 			began := time.Now()
 			f.vm.die("killed by signal 9")
 			err := <-result
-			if took := time.Since(began); took > 2*time.Second {
+			if took := time.Since(began); took > soon {
 				t.Errorf("the call returned after %v", took)
 			}
 			if !errors.Is(err, c.want) {
@@ -166,7 +170,7 @@ func TestDeathWhileStarting(t *testing.T) {
 				if err := f.pod.Start(background); !errors.As(err, &failure) {
 					t.Fatalf("start: %v", err)
 				}
-				if took := time.Since(began); took > 2*time.Second {
+				if took := time.Since(began); took > soon {
 					t.Errorf("start returned after %v", took)
 				}
 				if failure.Code != killers()[victim].code {

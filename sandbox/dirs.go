@@ -30,7 +30,7 @@ func (d dirs) timeline() string { return filepath.Join(d.state, "timeline.json")
 func (d dirs) failure() string  { return filepath.Join(d.state, "failure.json") }
 func (d dirs) netns() string    { return filepath.Join(d.state, "netns") }
 func (d dirs) share() string    { return filepath.Join(d.state, "shared") }
-func (d dirs) disks() string    { return filepath.Join(d.state, "disks") }
+func (d dirs) info() string     { return filepath.Join(d.state, "info.json") }
 
 // ledgerIn is the ledger's path in a state directory.
 func ledgerIn(state string) string { return filepath.Join(state, "ledger") }

@@ -47,6 +47,7 @@
 //
 //	sbs/<id>/ledger         what it holds on the host
 //	sbs/<id>/timeline.json  the steps of its start
+//	sbs/<id>/info.json      what it is: VMM, size, namespace
 //	sbs/<id>/failure.json   why it died
 //	sbs/<id>/shared/        what virtiofsd serves
 //	sbs/<id>/netns          its network namespace, if the engine gave none

@@ -242,7 +242,7 @@ func (f *fixture) clean() {
 // noGoroutines checks that none of the pod's goroutines is left.
 func (f *fixture) noGoroutines() {
 	f.t.Helper()
-	deadline := time.Now().Add(5 * time.Second)
+	deadline := time.Now().Add(30 * time.Second)
 	for {
 		left := podGoroutines()
 		if len(left) == 0 {
@@ -322,7 +322,7 @@ func await(t *testing.T, c <-chan struct{}, what string) {
 	t.Helper()
 	select {
 	case <-c:
-	case <-time.After(5 * time.Second):
+	case <-time.After(30 * time.Second):
 		buf := make([]byte, 1<<18)
 		t.Fatalf("%s did not come\n%s", what, buf[:runtime.Stack(buf, true)])
 	}

@@ -68,9 +68,13 @@ func (s *Sandbox) PID() int {
 }
 
 // Info describes the pod for tools: the VMM and its version, the accelerator,
-// the VM's size, the state directory.
+// the VM's size, the state directory. Once the pod is up, info.json has the same.
 func (s *Sandbox) Info() map[string]string {
 	info := map[string]string{
+		"id":        s.options.ID,
+		"namespace": s.options.Namespace,
+		"bundle":    s.options.Bundle,
+		"config":    s.options.Config.Path,
 		"state":     string(s.State()),
 		"state_dir": s.dirs.state,
 		"netns":     s.network.path(),

@@ -137,8 +137,8 @@ func (s *Sandbox) Start(ctx context.Context) error {
 		return s.startFailed(ctx, err)
 	}
 	s.log.WithField("took", time.Since(began).Round(time.Millisecond)).Info("the pod is up")
-	if err := s.runner.timeline.write(s.dirs.timeline()); err != nil {
-		s.log.WithError(err).Warn("cannot store the timeline of the start")
+	if err := errors.Join(s.runner.timeline.write(s.dirs.timeline()), writeJSON(s.dirs.info(), s.Info())); err != nil {
+		s.log.WithError(err).Warn("cannot store the timeline of the start for other tools")
 	}
 	go s.collectOOM()
 	return nil

@@ -24,7 +24,7 @@ func (s *Sandbox) startShare(ctx context.Context) error {
 		return err
 	}
 	if !s.shares() {
-		return nil
+		return s.refuseBinds()
 	}
 	dir := s.dirs.share()
 	// It is the root of a file system in the guest, where others than root, of a
@@ -35,6 +35,9 @@ func (s *Sandbox) startShare(ctx context.Context) error {
 	err := s.resources.acquire(ctx, mountOf(dir), func() error { return s.drivers.Mounts.Share(dir) })
 	if err != nil {
 		return fmt.Errorf("make the shared directory a mount that propagates: %w", err)
+	}
+	if err := s.bindForAll(ctx); err != nil {
+		return withCode(CodeShareFailed, err)
 	}
 	h := s.options.Config.Hypervisor
 	daemon, err := s.drivers.StartShare(ctx, ShareConfig{
@@ -70,6 +73,11 @@ func (s *Sandbox) undoShare(ctx context.Context) error {
 		return err
 	}
 	if s.shares() {
+		for _, b := range s.sandboxBinds() {
+			if err := s.resources.release(ctx, mountOf(b.target)); err != nil {
+				return err
+			}
+		}
 		if err := s.resources.release(ctx, mountOf(s.dirs.share())); err != nil {
 			return err
 		}
