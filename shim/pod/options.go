@@ -28,10 +28,12 @@ type Origin struct {
 func (o Origin) Options(c config.Config) (sandbox.Options, error) {
 	options := sandbox.Options{
 		ID: o.ID, Namespace: o.Namespace, Bundle: o.Bundle, Config: c,
-		Hostname: o.Spec.Hostname,
-		ShmSize:  shmSize(o.Spec.Mounts),
+		ShmSize: shmSize(o.Spec.Mounts),
 	}
 	var err error
+	if options.Hostname, err = hostname(o.Spec); err != nil {
+		return sandbox.Options{}, err
+	}
 	if options.NetNS, err = networkNamespace(o.Spec, c); err != nil {
 		return sandbox.Options{}, err
 	}
@@ -46,6 +48,18 @@ func (o Origin) Options(c config.Config) (sandbox.Options, error) {
 		options.CgroupPath = l.CgroupsPath
 	}
 	return options, nil
+}
+
+// hostname is the spec's, or the host's, which a new UTS namespace begins with.
+func hostname(s *specs.Spec) (string, error) {
+	if s.Hostname != "" {
+		return s.Hostname, nil
+	}
+	name, err := os.Hostname()
+	if err != nil {
+		return "", fmt.Errorf("the spec has no hostname, and the host's cannot be read: %w", err)
+	}
+	return name, nil
 }
 
 // resources is what a CRI engine announces for the whole pod, or the limits of
