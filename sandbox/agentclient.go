@@ -91,12 +91,3 @@ func (a *agentClient) explain(ctx context.Context, what string, timeout time.Dur
 	}
 	return fmt.Errorf("%s: the agent says: %w", what, native)
 }
-
-// nextOOM waits for the next out-of-memory kill and returns its container.
-func (a *agentClient) nextOOM() (string, error) {
-	event, err := ask(a.life.ctx, a, "wait for out-of-memory kills", 0, a.service.GetOOMEvent, &agentpb.GetOOMEventRequest{})
-	if err != nil {
-		return "", err
-	}
-	return event.ContainerId, nil
-}

@@ -311,3 +311,26 @@ func TestUpdateStatsResize(t *testing.T) {
 	other := f.running("c2", "sleep")
 	wantIs(t, "resize without a terminal", other.Init().Resize(background, 1, 1), errdefs.ErrFailedPrecondition)
 }
+
+// An exec that the agent refuses can be deleted, and the container goes on.
+func TestExecFails(t *testing.T) {
+	f := startedFixture(t)
+	c := f.running("c1", "sleep")
+	f.agent.failAt("ExecProcess", errdefs.ErrInvalidArgument)
+	p, err := c.Exec(background, ExecOptions{ID: "e1", Process: &specs.Process{Args: []string{"no such program"}, Cwd: "/"}, Stdout: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantIs(t, "an exec that the agent refuses", p.Start(background), errdefs.ErrInvalidArgument)
+	if p.Status() != StatusCreated || p.Stdout() != nil || f.agent.called("SignalProcess") < 0 {
+		t.Errorf("the exec is %s, and its rest was not ended", p.Status())
+	}
+	if err := c.DeleteExec("e1"); err != nil {
+		t.Error(err)
+	}
+	wait(t, p)
+	wantIs(t, "an exec that was deleted", c.DeleteExec("e1"), errdefs.ErrNotFound)
+	if c.Status() != StatusRunning {
+		t.Errorf("the container is %s", c.Status())
+	}
+}

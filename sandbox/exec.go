@@ -11,6 +11,7 @@ import (
 
 	"github.com/containerd/errdefs"
 	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
 
 	"github.com/katapod/katapod/protocols/agentpb"
 	"github.com/katapod/katapod/sandbox/spec"
@@ -84,7 +85,7 @@ func (p *Process) launchExec(ctx context.Context, process *specs.Process) error 
 		return err
 	}
 	guest.Terminal = p.terminal
-	return p.withStreams(ctx, func(ctx context.Context, t streamTokens) error {
+	err = p.withStreams(ctx, func(ctx context.Context, t streamTokens) error {
 		agent := c.sandbox.guest()
 		_, err := ask(ctx, agent, "run "+p.String(), requestTimeout, agent.service.ExecProcess, &agentpb.ExecProcessRequest{
 			ContainerId: c.id, ExecId: p.guestID, Process: guest,
@@ -92,6 +93,21 @@ func (p *Process) launchExec(ctx context.Context, process *specs.Process) error 
 		})
 		return err
 	})
+	if err != nil {
+		p.discard(ctx)
+	}
+	return err
+}
+
+// discard ends a process whose start failed on the way back, and which may run
+// in the guest all the same. Mostly there is none to signal.
+func (p *Process) discard(ctx context.Context) {
+	agent := p.container.sandbox.guest()
+	_, err := ask(context.WithoutCancel(ctx), agent, "end "+p.String(), signalTimeout, agent.service.SignalProcess,
+		&agentpb.SignalProcessRequest{ContainerId: p.container.id, ExecId: p.guestID, Signal: uint32(unix.SIGKILL)})
+	if err != nil {
+		p.container.log().WithError(err).Debug("nothing was left of an exec that did not start")
+	}
 }
 
 // withStreams makes a call that names the process's streams, and connects them

@@ -194,3 +194,34 @@ func TestVMCorruptImage(t *testing.T) {
 		t.Fatalf("start: %v", err)
 	}
 }
+
+// Layers of EROFS under an overlay, written to a disk that is made here: what
+// containerd's EROFS snapshotter gives, and no share.
+func TestVMLayeredRoot(t *testing.T) {
+	if _, err := exec.LookPath("mkfs.erofs"); err != nil {
+		t.Skip("mkfs.erofs is not installed; the package is erofs-utils")
+	}
+	bundle, dir := busyboxBundle(t), t.TempDir()
+	layer, writable := filepath.Join(dir, "layer.erofs"), filepath.Join(dir, "rwlayer.img")
+	if out, err := exec.Command("mkfs.erofs", layer, filepath.Join(bundle, "rootfs")).CombinedOutput(); err != nil {
+		t.Fatalf("mkfs.erofs: %v: %s", err, out)
+	}
+	pod := realPod(t, func(o *Options) { o.Config.Hypervisor.SharedFS = config.SharedFSNone })
+	startReal(t, pod)
+	o := realContainer(bundle, "c1", "sh", "-c", "echo x > /new; ls / | grep new; grep ' / ' /proc/mounts")
+	o.Rootfs = []storage.Mount{
+		{Type: "mkfs/ext4", Source: writable, Options: []string{"X-containerd.mkfs.fs=ext4", "X-containerd.mkfs.size=67108864", "rw", "loop"}},
+		{Type: "erofs", Source: layer, Options: []string{"ro", "loop"}},
+		{Type: "format/mkdir/overlay", Source: "overlay", Options: []string{
+			"X-containerd.mkdir.path={{ mount 0 }}/upper:0755", "X-containerd.mkdir.path={{ mount 0 }}/work:0755",
+			"upperdir={{ mount 0 }}/upper", "workdir={{ mount 0 }}/work", "lowerdir={{ mount 1 }}",
+		}},
+	}
+	out, code := runReal(t, pod, o)
+	if code != 0 || !strings.Contains(out, "new") || !strings.Contains(out, "overlay / overlay") {
+		t.Errorf("the container said %q and exited with %d", out, code)
+	}
+	if _, err := os.Stat(writable); !os.IsNotExist(err) {
+		t.Errorf("the disk made for the container is left: %v", err)
+	}
+}
