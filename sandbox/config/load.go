@@ -137,8 +137,7 @@ func unknown(file, name string, keys map[string]any) []string {
 // dropRivals lets an initrd set by a file take the place of an image set by an
 // earlier one or by default, and the other way round.
 func (l *loader) dropRivals(keys map[string]any) {
-	_, initrd := keys[keyInitrd]
-	_, image := keys[keyImage]
+	initrd, image := names(keys[keyInitrd]), names(keys[keyImage])
 	switch {
 	case initrd && !image:
 		l.config.Hypervisor.Image = ""
@@ -146,6 +145,9 @@ func (l *loader) dropRivals(keys map[string]any) {
 		l.config.Hypervisor.Initrd = ""
 	}
 }
+
+// names tells whether a value names a file; an empty one takes nobody's place.
+func names(value any) bool { return value != nil && value != "" }
 
 const (
 	keyInitrd = "hypervisor.qemu.initrd"
