@@ -91,6 +91,9 @@ func setUp(parameters boot.Parameters, paths service.Paths) error {
 	if err := boot.Cgroups(paths.Cgroups, paths.CgroupParent); err != nil {
 		return err
 	}
+	if err := boot.RemoveStrays(); err != nil {
+		return err
+	}
 	if err := boot.Loopback(); err != nil {
 		return err
 	}

@@ -26,7 +26,7 @@ func testLimits(t *testing.T, g *guestUser) {
 	if want := "100\n67108864\n20\n0\n0\nnull\nchmod\n"; out != want {
 		t.Errorf("output %q, want %q", out, want)
 	}
-	for _, want := range []string{"/tmp/d: Operation not permitted", "mkdir: can't create directory '/tmp/x': No space left on device"} {
+	for _, want := range []string{"'/tmp/d': Operation not permitted", "mkdir: can't create directory '/tmp/x': No space left on device"} {
 		if !strings.Contains(errs, want) {
 			t.Errorf("errors %q lack %q", errs, want)
 		}

@@ -116,7 +116,7 @@ func arguments(guest, socket, rootfs, scratch string) []string {
 		"-device", "pcie-root-port,id=rp2,bus=pcie.0,addr=2,chassis=2",
 		"-device", "pcie-root-port,id=rp3,bus=pcie.0,addr=3,chassis=3",
 		"-device", "pcie-root-port,id=rp5,bus=pcie.0,addr=5,chassis=5",
-		"-netdev", "hubport,id=n0,hubid=0", "-device", "virtio-net-pci,netdev=n0,mac=" + nicMAC + ",bus=rp5,romfile=",
+		"-netdev", "user,id=n0,restrict=on", "-device", "virtio-net-pci,netdev=n0,mac=" + nicMAC + ",bus=rp5,romfile=",
 		"-object", "memory-backend-ram,id=ram0,size=1M", "-device", "virtio-rng-pci",
 	}
 	args = append(args, disk("root", filepath.Join(guest, "katapod.img"), "bus=pcie.0,addr=1a", true)...)

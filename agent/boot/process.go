@@ -56,6 +56,25 @@ func split(entry string) (name, value string) {
 	return entry, ""
 }
 
+// RemoveStrays removes the links that drivers built into the kernel make by
+// themselves (dummy0, ifb0, ...): a pod has only the links that the host gives
+// it. Links of hardware and the loopback device stay.
+func RemoveStrays() error {
+	links, err := netlink.LinkList()
+	if err != nil {
+		return fmt.Errorf("list the links: %w", err)
+	}
+	for _, l := range links {
+		if l.Type() != "dummy" && l.Type() != "ifb" {
+			continue
+		}
+		if err := netlink.LinkDel(l); err != nil {
+			return fmt.Errorf("remove the link %s: %w", l.Attrs().Name, err)
+		}
+	}
+	return nil
+}
+
 // Loopback brings the loopback device up; the kernel gives it its addresses.
 func Loopback() error {
 	lo, err := netlink.LinkByName("lo")

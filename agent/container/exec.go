@@ -4,10 +4,12 @@ package container
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/containerd/errdefs"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
 )
 
 // Exec starts another process in the container; when it returns, the process's
@@ -33,10 +35,14 @@ func (c *Container) Exec(ctx context.Context, execID string, spec *specs.Process
 		c.drop(execID)
 		return err
 	}
+	score := setOOMScore(started.PID, spec)
 	p.begin(started, c.claimer, tokens, func() {}, func() { c.Forget(execID) })
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	c.processes[execID] = p
+	c.mu.Unlock()
+	if score != nil {
+		return errors.Join(score, p.Signal(unix.SIGKILL))
+	}
 	return nil
 }
 

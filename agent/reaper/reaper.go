@@ -33,6 +33,8 @@ type Reaper struct {
 	// its process is registered, and starts do not wait for each other.
 	starting sync.RWMutex
 
+	shield shield
+
 	mu      sync.Mutex
 	waiters map[int]chan Exit
 	watches map[*Watch]struct{}
@@ -44,7 +46,11 @@ func New() (*Reaper, error) {
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 		return nil, fmt.Errorf("become the parent of orphaned processes: %w", err)
 	}
-	return &Reaper{waiters: map[int]chan Exit{}, watches: map[*Watch]struct{}{}}, nil
+	s, err := newShield()
+	if err != nil {
+		return nil, err
+	}
+	return &Reaper{shield: s, waiters: map[int]chan Exit{}, watches: map[*Watch]struct{}{}}, nil
 }
 
 // Run collects ends until ctx ends.
@@ -99,7 +105,8 @@ func (r *Reaper) publish(e Exit) {
 	}
 }
 
-// Start starts the command and returns a channel that gets its end, once. The
+// Start starts the command, without the agent's protection from the OOM killer,
+// and returns a channel that gets its end, once. The
 // caller calls cmd.Wait after that to release the command's pipes, and ignores
 // its error: the status is already collected.
 func (r *Reaper) Start(cmd *exec.Cmd) (<-chan Exit, error) {
@@ -109,7 +116,7 @@ func (r *Reaper) Start(cmd *exec.Cmd) (<-chan Exit, error) {
 func (r *Reaper) start(cmd *exec.Cmd) (chan Exit, error) {
 	r.starting.RLock()
 	defer r.starting.RUnlock()
-	if err := cmd.Start(); err != nil {
+	if err := r.shield.without(cmd.Start); err != nil {
 		return nil, fmt.Errorf("start %s: %w", cmd.Path, err)
 	}
 	return r.register(cmd.Process.Pid), nil

@@ -92,7 +92,7 @@ func (s *Service) makeContainer(ctx context.Context, p *pod, r *agentpb.CreateCo
 		AtExit: func() { s.OOM.Flush(r.ContainerId) }, Release: release,
 	}, s.Runtime, s.Streams)
 	if err := c.Create(ctx); err != nil {
-		return nil, err
+		return nil, errors.Join(err, c.Remove(context.WithoutCancel(ctx)))
 	}
 	if err := s.OOM.Watch(c.ID(), c.Cgroup()); err != nil {
 		return nil, errors.Join(err, c.Remove(context.WithoutCancel(ctx)))

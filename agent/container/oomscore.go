@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package container
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+)
+
+// setOOMScore gives a started process its place in the OOM killer's order. crun
+// leaves it out for exec'd processes. One that has ended already needs none.
+func setOOMScore(pid int, spec *specs.Process) error {
+	if spec.OOMScoreAdj == nil {
+		return nil
+	}
+	path := filepath.Join("/proc", strconv.Itoa(pid), "oom_score_adj")
+	err := os.WriteFile(path, []byte(strconv.Itoa(*spec.OOMScoreAdj)), 0)
+	if err != nil && !errors.Is(err, os.ErrNotExist) && !errors.Is(err, unix.ESRCH) {
+		return fmt.Errorf("set the oom_score_adj of a process: %w", err)
+	}
+	return nil
+}
