@@ -16,6 +16,7 @@ func TestPodLifeCycle(t *testing.T) {
 	ctx := begin(t)
 	pod := startPod(t, node.Pod{Name: "life"})
 	id := pod.start(node.Container{Name: "main", Args: []string{"probe", "pause"}})
+	pod.waitLog("main", "waiting")
 	if state := pod.state(id); state != "CONTAINER_RUNNING" {
 		t.Errorf("a started container is in state %s", state)
 	}

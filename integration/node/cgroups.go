@@ -9,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"syscall"
+	"time"
 )
 
 // cgroupRoot is where the machine mounts its cgroup file systems: one below it for each controller (version 1), or
@@ -65,10 +67,25 @@ func removeCgroups(name string) error {
 			return err
 		}
 		for _, dir := range append(below, parent) {
-			if err := os.Remove(dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
-				return fmt.Errorf("remove the node's cgroup: %w", err)
+			if err := removeCgroup(dir); err != nil {
+				return err
 			}
 		}
 	}
 	return nil
+}
+
+// removeCgroup tries for five seconds: a killed process leaves its cgroup only when its parent has reaped it.
+func removeCgroup(dir string) error {
+	deadline := time.Now().Add(5 * time.Second)
+	for wait := time.Millisecond; ; wait = min(2*wait, 50*time.Millisecond) {
+		err := os.Remove(dir)
+		switch {
+		case err == nil || errors.Is(err, fs.ErrNotExist):
+			return nil
+		case !errors.Is(err, syscall.EBUSY) || time.Now().After(deadline):
+			return fmt.Errorf("remove the node's cgroup: %w", err)
+		}
+		<-time.After(wait)
+	}
 }

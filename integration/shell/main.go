@@ -19,8 +19,9 @@ import (
 
 func main() {
 	out := flag.String("out", "out", "the project's build output")
+	name := flag.String("name", "kpnode-shell", "name of the node; one of each name runs at a time")
 	flag.Usage = func() {
-		fmt.Fprintln(os.Stderr, "usage: shell [-out DIR] [COMMAND [ARGUMENT...]]")
+		fmt.Fprintln(os.Stderr, "usage: shell [-out DIR] [-name NAME] [COMMAND [ARGUMENT...]]")
 		flag.PrintDefaults()
 	}
 	flag.Parse()
@@ -28,13 +29,13 @@ func main() {
 	if len(words) == 0 {
 		words = []string{"bash"}
 	}
-	if err := run(context.Background(), *out, words); err != nil {
+	if err := run(context.Background(), *name, *out, words); err != nil {
 		fmt.Fprintln(os.Stderr, "shell in a node:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, out string, words []string) (err error) {
+func run(ctx context.Context, name, out string, words []string) (err error) {
 	out, err = filepath.Abs(out)
 	if err != nil {
 		return fmt.Errorf("find the build output: %w", err)
@@ -43,7 +44,7 @@ func run(ctx context.Context, out string, words []string) (err error) {
 	if err != nil {
 		return err
 	}
-	n, err := node.Start(ctx, node.Options{Name: "kpnode-shell", Out: out, Cache: cache, Progress: node.NewProgress(os.Stderr)})
+	n, err := node.Start(ctx, node.Options{Name: name, Out: out, Cache: cache, Progress: node.NewProgress(os.Stderr)})
 	if err != nil {
 		return err
 	}

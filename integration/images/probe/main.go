@@ -52,6 +52,7 @@ func run(args []string) error {
 func pause([]string) error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
+	fmt.Println("waiting") // a signal that comes earlier does what the Go runtime likes
 	<-ctx.Done()
 	return nil
 }
