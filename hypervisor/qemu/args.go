@@ -70,10 +70,7 @@ func machineArgs(cfg hypervisor.Config, in inputs) []string {
 	machine := machineName(cfg) + ",usb=off,sata=off,smbus=off,vmport=off,dump-guest-core=off"
 	accel, model := "kvm", "host"
 	if in.accelerator == "tcg" {
-		// QEMU 7.2's emulated cmpxchg16b leaves garbage in EFLAGS at times, of
-		// which a kernel that uses it to allocate memory dies in some 7 of 100
-		// boots on a busy host, and never without it.
-		accel, model = "tcg,thread=multi", "max,-cx16"
+		accel, model = "tcg,thread=multi", "max"
 	}
 	if cfg.CPUFeatures != "" {
 		model += "," + cfg.CPUFeatures

@@ -18,10 +18,11 @@ func kernelParams(cfg hypervisor.Config, accelerator string) string {
 	if accelerator == "tcg" {
 		// QEMU 7.2 leaves rubbish in the flags register after CMPXCHG16B. An
 		// interrupt that comes before the next arithmetic instruction saves it,
-		// and the return from that interrupt faults: some boots in a hundred,
-		// more on a busy host, die in the kernel's memory allocator or without
-		// a word. The kernel does without the instruction when told to; programs
-		// still see the feature, which some distributions insist on.
+		// and the return from that interrupt faults: on a busy host some boots
+		// in a hundred die in the kernel's memory allocator, or without a word.
+		// The kernel does without the instruction when told to. The processor
+		// keeps the feature (no "-cpu max,-cx16"), since the C library of
+		// distributions built for x86-64-v2 refuses to start without it.
 		p = append(p, "clearcpuid=cx16")
 	}
 	if accelerator == "tcg" && cfg.VCPUs == 1 && cfg.MaxVCPUs <= 1 {
