@@ -116,13 +116,13 @@ func (g *guestUser) badStorages(t *testing.T) {
 func testFiles(t *testing.T, g *guestUser) {
 	const base = "/run/kata-containers/shared/containers/files"
 	put := func(path string, mode uint32, data string, offset, size int64) error {
-		_, err := g.agent.CopyFile(g.ctx, &agentpb.CopyFileRequest{Path: path, FileMode: mode, DirMode: 0o750, FileSize: size, Offset: offset, Data: []byte(data), Uid: 7, Gid: 8})
+		_, err := g.agent.CopyFile(g.ctx, &agentpb.CopyFileRequest{Path: path, FileMode: mode, DirMode: 0o751, FileSize: size, Offset: offset, Data: []byte(data), Uid: 7, Gid: 8})
 		return err
 	}
 	for i, err := range []error{
-		put(base+"/sub/a.json", unix.S_IFREG|0o640, "hello ", 0, 11),
-		put(base+"/sub/a.yaml", unix.S_IFREG|0o640, "other", 0, 5),
-		put(base+"/sub/a.json", unix.S_IFREG|0o640, "world", 6, 11),
+		put(base+"/sub/a.json", unix.S_IFREG|0o644, "hello ", 0, 11),
+		put(base+"/sub/a.yaml", unix.S_IFREG|0o644, "other", 0, 5),
+		put(base+"/sub/a.json", unix.S_IFREG|0o644, "world", 6, 11),
 		put(base+"/dir", unix.S_IFDIR|0o711, "", 0, 0),
 		put(base+"/link", unix.S_IFLNK|0o777, "/etc", 0, 4),
 	} {
@@ -140,7 +140,7 @@ func testFiles(t *testing.T, g *guestUser) {
 	s.Mounts = append(s.Mounts, &agentpb.Mount{Destination: "/files", Source: base, Type: "bind", Options: []string{"rbind", "ro"}})
 	p := g.create(t, id, s)
 	g.start(t, p)
-	want := "hello worldother\nsub 750 7:8\nsub/a.json 640 7:8\ndir 711 7:8\n/etc\n"
+	want := "hello worldother\nsub 751 7:8\nsub/a.json 644 7:8\ndir 711 7:8\n/etc\n"
 	if out := read(t, p.stdout); out != want {
 		t.Errorf("files %q, want %q (%s)", out, want, read(t, p.errs))
 	}

@@ -5,6 +5,8 @@ package guestos
 import (
 	"errors"
 	"fmt"
+	"os"
+	"strings"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -17,7 +19,7 @@ func SwapOn(path string) error {
 		return fmt.Errorf("swap to %q: %w", path, err)
 	}
 	_, _, errno := unix.Syscall(unix.SYS_SWAPON, uintptr(unsafe.Pointer(name)), 0, 0)
-	if errno == unix.EBUSY {
+	if errno == unix.EBUSY && inUse("/proc/swaps", path) {
 		return nil
 	}
 	if errors.Is(errno, unix.EINVAL) {
@@ -27,4 +29,18 @@ func SwapOn(path string) error {
 		return fmt.Errorf("swap to %s: %w", path, errno)
 	}
 	return nil
+}
+
+// inUse reports whether a table in the form of /proc/swaps has the path.
+func inUse(table, path string) bool {
+	data, err := os.ReadFile(table)
+	if err != nil {
+		return false
+	}
+	for line := range strings.Lines(string(data)) {
+		if words := strings.Fields(line); len(words) > 0 && words[0] == path {
+			return true
+		}
+	}
+	return false
 }

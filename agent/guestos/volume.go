@@ -4,11 +4,11 @@ package guestos
 
 import (
 	"bufio"
-	"context"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
+	"unsafe"
 
 	"github.com/containerd/errdefs"
 	"golang.org/x/sys/unix"
@@ -38,9 +38,18 @@ func VolumeUsage(path string) (Usage, error) {
 	}, nil
 }
 
+// Requests of ext4 (fs/ext4/ext4.h, EXT4_IOC_RESIZE_FS) and of block devices
+// (linux/fs.h, BLKGETSIZE64).
+const (
+	ext4ResizeFS = 0x40086610
+	blkGetSize64 = 0x80081272
+)
+
 // ResizeVolume grows the ext4 file system mounted at path to size in bytes, 0
-// for all of its disk.
-func ResizeVolume(ctx context.Context, run Runner, path string, size uint64) error {
+// for all of its disk. The kernel does it on the mounted file system; a program
+// such as resize2fs would have to open the disk, which the guest's kernel does
+// not let anybody write while it is mounted.
+func ResizeVolume(path string, size uint64) error {
 	source, fstype, err := mountAt("/proc/self/mountinfo", path)
 	if err != nil {
 		return err
@@ -48,15 +57,43 @@ func ResizeVolume(ctx context.Context, run Runner, path string, size uint64) err
 	if fstype != "ext4" {
 		return fmt.Errorf("the volume at %s is %s, only ext4 can be resized: %w", path, fstype, errdefs.ErrNotImplemented)
 	}
-	args := []string{source}
-	if size > 0 {
-		// In units of 1 KiB, resize2fs's smallest that any block size takes.
-		args = append(args, fmt.Sprintf("%dK", size>>10))
+	disk, err := diskSize(source)
+	if err != nil {
+		return err
 	}
-	if _, err := tool(ctx, run, "resize2fs", args...); err != nil {
-		return fmt.Errorf("resize the volume at %s: %w", path, err)
+	if size == 0 {
+		size = disk
+	}
+	if size > disk {
+		return fmt.Errorf("the volume at %s cannot have %d bytes, its disk has %d: %w", path, size, disk, errdefs.ErrInvalidArgument)
+	}
+	dir, err := os.Open(path)
+	if err != nil {
+		return fmt.Errorf("open the volume at %s: %w", path, err)
+	}
+	defer func() { _ = dir.Close() }()
+	var st unix.Statfs_t
+	if err := unix.Fstatfs(int(dir.Fd()), &st); err != nil {
+		return fmt.Errorf("read the block size of the volume at %s: %w", path, err)
+	}
+	blocks := size / uint64(st.Bsize)
+	if err := ioctl(dir, ext4ResizeFS, unsafe.Pointer(&blocks)); err != nil {
+		return fmt.Errorf("resize the volume at %s to %d bytes: %w", path, size, err)
 	}
 	return nil
+}
+
+func diskSize(node string) (uint64, error) {
+	f, err := os.Open(node)
+	if err != nil {
+		return 0, fmt.Errorf("open the disk of a volume: %w", err)
+	}
+	defer func() { _ = f.Close() }()
+	var n uint64
+	if err := ioctl(f, blkGetSize64, unsafe.Pointer(&n)); err != nil {
+		return 0, fmt.Errorf("read the size of the disk %s: %w", node, err)
+	}
+	return n, nil
 }
 
 // mountAt returns the source and type of the last mount at path, from a file in

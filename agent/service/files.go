@@ -49,8 +49,8 @@ func (s *Service) GetVolumeStats(_ context.Context, r *agentpb.VolumeStatsReques
 }
 
 // ResizeVolume grows a mounted volume.
-func (s *Service) ResizeVolume(ctx context.Context, r *agentpb.ResizeVolumeRequest) (*emptypb.Empty, error) {
-	return done(guestos.ResizeVolume(ctx, s.Reaper, r.VolumeGuestPath, r.Size))
+func (s *Service) ResizeVolume(_ context.Context, r *agentpb.ResizeVolumeRequest) (*emptypb.Empty, error) {
+	return done(guestos.ResizeVolume(r.VolumeGuestPath, r.Size))
 }
 
 // RemoveStaleVirtiofsShareMounts looks at every mount below the share, upon
