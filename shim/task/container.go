@@ -8,6 +8,7 @@ import (
 
 	"github.com/containerd/errdefs"
 
+	"github.com/katapod/katapod/protocols/agentpb"
 	"github.com/katapod/katapod/shim/pod"
 	"github.com/katapod/katapod/shim/podkind"
 )
@@ -21,6 +22,18 @@ type container struct {
 
 	mu        sync.Mutex
 	processes map[string]*process // init has the key ""
+	shot      bool                // SIGKILL was asked for
+	oomKills  uint64
+	counters  *agentpb.StatsContainerResponse // the newest that were asked for
+	// oomed is closed at the first out-of-memory kill.
+	oomed chan struct{}
+}
+
+func newContainer(id, bundle string, kind podkind.Kind, init *process) *container {
+	return &container{
+		id: id, bundle: bundle, kind: kind,
+		processes: map[string]*process{"": init}, oomed: make(chan struct{}),
+	}
 }
 
 // init is the container's first process.

@@ -11,6 +11,7 @@ import (
 	"github.com/containerd/containerd/api/types/task"
 	"github.com/containerd/errdefs"
 	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
 )
 
 // Kill sends a signal. It takes no lock: a process must be killable while
@@ -26,6 +27,9 @@ func (s *Service) Kill(ctx context.Context, r *taskapi.KillRequest) (*empty, err
 		return nil, fmt.Errorf("signal %s: process already finished: %w", p, errdefs.ErrNotFound)
 	case status == task.Status_CREATED && p.execID != "":
 		return nil, fmt.Errorf("signal %s: it was not started: %w", p, errdefs.ErrFailedPrecondition)
+	}
+	if r.Signal == uint32(unix.SIGKILL) {
+		c.shoot()
 	}
 	if err := c.guest.Kill(ctx, r.ExecID, r.Signal, r.All); err != nil {
 		return nil, err

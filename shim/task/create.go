@@ -28,6 +28,16 @@ import (
 // Create makes a container. The one that stands for a pod, and one without a
 // pod, make and start the VM first.
 func (s *Service) Create(ctx context.Context, r *taskapi.CreateTaskRequest) (*taskapi.CreateTaskResponse, error) {
+	resp, err := s.createTask(ctx, r)
+	if errdefs.IsNotImplemented(err) {
+		// containerd takes that of this call for a shim with an older Task API,
+		// asks once more in that one, and tells the user the second error.
+		err = fmt.Errorf("%v: %w", err, errdefs.ErrFailedPrecondition)
+	}
+	return resp, err
+}
+
+func (s *Service) createTask(ctx context.Context, r *taskapi.CreateTaskRequest) (*taskapi.CreateTaskResponse, error) {
 	if r.Checkpoint != "" {
 		return nil, fmt.Errorf("create container %s from a checkpoint: checkpoints are not implemented by this runtime: %w", r.ID, errdefs.ErrNotImplemented)
 	}
@@ -127,7 +137,7 @@ func (s *Service) addContainer(ctx context.Context, vm pod.Sandbox, kind podkind
 	if p.streams, err = stdio.Open(ctx, paths, s.Namespace, r.ID); err != nil {
 		return nil, err
 	}
-	c := &container{id: r.ID, bundle: r.Bundle, kind: kind, processes: map[string]*process{"": p}}
+	c := newContainer(r.ID, r.Bundle, kind, p)
 	if kind == podkind.Sandbox {
 		c.guest, err = vm.CreatePause(r.ID, r.Bundle)
 	} else {

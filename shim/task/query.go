@@ -11,6 +11,7 @@ import (
 	"github.com/containerd/containerd/api/types/task"
 	"github.com/containerd/log"
 
+	"github.com/katapod/katapod/protocols/agentpb"
 	"github.com/katapod/katapod/shim/metrics"
 )
 
@@ -32,21 +33,39 @@ func (s *Service) Pids(ctx context.Context, r *taskapi.PidsRequest) (*taskapi.Pi
 }
 
 // Stats are the container's counters in the guest, in the type of the host's
-// cgroup mode, which is the one that engines on this host look for.
+// cgroup mode, which is the one that engines on this host look for. Those of a
+// container that has ended are the newest that were asked for, with its
+// out-of-memory kills: engines look for these after the exit.
 func (s *Service) Stats(ctx context.Context, r *taskapi.StatsRequest) (*taskapi.StatsResponse, error) {
 	c, err := s.container(r.ID)
 	if err != nil {
 		return nil, err
 	}
-	counters, err := c.guest.Stats(ctx)
-	if err != nil {
-		return nil, err
+	if c.init().now().status != task.Status_STOPPED {
+		counters, err := c.guest.Stats(ctx)
+		if err != nil {
+			return nil, err
+		}
+		c.remember(counters)
 	}
-	stats, err := metrics.Any(metrics.HostMode(), counters)
+	counters, kills := c.remembered()
+	stats, err := metrics.Any(metrics.HostMode(), counters, kills)
 	if err != nil {
 		return nil, fmt.Errorf("statistics of container %s: %w", c.id, err)
 	}
 	return &taskapi.StatsResponse{Stats: stats}, nil
+}
+
+func (c *container) remember(counters *agentpb.StatsContainerResponse) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.counters = counters
+}
+
+func (c *container) remembered() (counters *agentpb.StatsContainerResponse, oomKills uint64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.counters, c.oomKills
 }
 
 // Connect tells containerd whom it talks to.

@@ -14,12 +14,15 @@ import (
 	"testing"
 	"time"
 
+	stats1 "github.com/containerd/cgroups/v3/cgroup1/stats"
+	stats2 "github.com/containerd/cgroups/v3/cgroup2/stats"
 	"github.com/containerd/containerd/api/events"
 	taskapi "github.com/containerd/containerd/api/runtime/task/v3"
 	"github.com/containerd/containerd/api/types/task"
 	"github.com/containerd/errdefs"
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
 )
 
@@ -421,6 +424,34 @@ func TestOOM(t *testing.T) {
 	b.vm().oom <- "c" // the second is taken once the first is published
 	if names := b.events.names(); !slices.Contains(names, "TaskOOM") {
 		t.Errorf("events %v", names)
+	}
+}
+
+func TestAnOOMKillIsToldBeforeTheExit(t *testing.T) {
+	b := newBench(t)
+	b.mustCreate(t, "c", nil)
+	b.mustStart(t, "c", "")
+	b.vm().container("c").init.exit(137) // the guest tells of the kill after the exit
+	b.vm().oom <- "c"
+	b.wait(t, "c", "")
+	b.expectEvents(t, "TaskCreate", "TaskStart", "TaskOOM", "TaskExit")
+	resp, err := b.Stats(t.Context(), &taskapi.StatsRequest{ID: "c"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	kills := uint64(0)
+	switch resp.Stats.TypeUrl {
+	case "io.containerd.cgroups.v1.Metrics":
+		var m stats1.Metrics
+		is(t, "decode", proto.Unmarshal(resp.Stats.Value, &m), nil)
+		kills = m.MemoryOomControl.GetOomKill()
+	default:
+		var m stats2.Metrics
+		is(t, "decode", proto.Unmarshal(resp.Stats.Value, &m), nil)
+		kills = m.MemoryEvents.GetOomKill()
+	}
+	if kills != 1 {
+		t.Errorf("the statistics after the exit tell of %d out-of-memory kills", kills)
 	}
 }
 

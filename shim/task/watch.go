@@ -11,7 +11,6 @@ import (
 	"github.com/containerd/log"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
-	"github.com/katapod/katapod/shim/pod"
 	"github.com/katapod/katapod/shim/podkind"
 )
 
@@ -28,6 +27,7 @@ func (s *Service) watch(ctx context.Context, c *container, p *process) {
 		s.endPod(ctx)
 	}
 	p.streams.Drain()
+	s.awaitOOM(c, p)
 	s.recordExit(ctx, p)
 	if p.execID == "" && c.kind == podkind.Lone {
 		s.endPod(ctx)
@@ -62,17 +62,5 @@ func (s *Service) endPod(ctx context.Context) {
 	defer cancel()
 	if err := s.Pod.End(ctx); err != nil {
 		log.G(ctx).WithError(err).Error("the pod did not end cleanly; the delete action releases the rest")
-	}
-}
-
-// ForwardOOM publishes the out-of-memory kills of a pod until it ends.
-func (s *Service) ForwardOOM(vm pod.Sandbox) {
-	for {
-		select {
-		case id := <-vm.OOMEvents():
-			s.Events.Publish(&events.TaskOOM{ContainerID: id})
-		case <-vm.Done():
-			return
-		}
 	}
 }

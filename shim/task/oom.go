@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package task
+
+import (
+	"time"
+
+	"github.com/containerd/containerd/api/events"
+
+	"github.com/katapod/katapod/sandbox"
+	"github.com/katapod/katapod/shim/pod"
+)
+
+const (
+	// exitKilled is 128 + SIGKILL.
+	exitKilled = 137
+	// oomPatience is how long an exit that looks like an out-of-memory kill is
+	// held back until the guest tells of one. Engines ask for the kill as soon as
+	// they hear of the exit, and the guest tells of both by different ways.
+	oomPatience = 300 * time.Millisecond
+)
+
+// ForwardOOM counts and publishes the out-of-memory kills of a pod until it ends.
+func (s *Service) ForwardOOM(vm pod.Sandbox) {
+	for {
+		select {
+		case id := <-vm.OOMEvents():
+			s.Events.Publish(&events.TaskOOM{ContainerID: id})
+			if c, err := s.container(id); err == nil {
+				c.countOOM()
+			}
+		case <-vm.Done():
+			return
+		}
+	}
+}
+
+func (c *container) countOOM() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.oomKills == 0 {
+		close(c.oomed)
+	}
+	c.oomKills++
+}
+
+// shoot remembers that SIGKILL was asked for.
+func (c *container) shoot() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.shot = true
+}
+
+func (c *container) wasShot() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.shot
+}
+
+// awaitOOM holds an exit back that SIGKILL caused and nobody asked for, while
+// the pod is up.
+func (s *Service) awaitOOM(c *container, p *process) {
+	code, _ := p.guest.ExitStatus()
+	if code != exitKilled || c.wasShot() {
+		return
+	}
+	vm, err := s.Pod.Sandbox()
+	if err != nil || vm.State() != sandbox.StateRunning {
+		return
+	}
+	timer := time.NewTimer(oomPatience)
+	defer timer.Stop()
+	select {
+	case <-c.oomed:
+	case <-vm.Done():
+	case <-timer.C:
+	}
+}
