@@ -29,12 +29,13 @@ func HostMode() Mode {
 	return V1
 }
 
-// Any is the metrics of a container, typed for the mode.
-func Any(m Mode, r *agentpb.StatsContainerResponse) (*anypb.Any, error) {
+// Any is the metrics of a container, typed for the mode. The agent's counters, of
+// which nil has none, lack out-of-memory kills; they are counted by its events.
+func Any(m Mode, r *agentpb.StatsContainerResponse, oomKills uint64) (*anypb.Any, error) {
 	if m == V2 {
-		return Typed(v2(r))
+		return Typed(v2(r, oomKills))
 	}
-	return Typed(v1(r))
+	return Typed(v1(r, oomKills))
 }
 
 // Typed packs a message under the bare name by which containerd knows its types.

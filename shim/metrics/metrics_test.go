@@ -48,7 +48,7 @@ func decode(t *testing.T, a *anypb.Any, name string, into proto.Message) {
 }
 
 func TestV1(t *testing.T) {
-	a, err := Any(V1, measured())
+	a, err := Any(V1, measured(), 2)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -61,7 +61,7 @@ func TestV1(t *testing.T) {
 		"rss": {m.Memory.RSS, 60 << 20}, "total rss": {m.Memory.TotalRSS, 60 << 20}, "cache": {m.Memory.TotalCache, 30 << 20},
 		"inactive file": {m.Memory.TotalInactiveFile, 20 << 20}, "faults": {m.Memory.PgFault, 11},
 		"pids": {m.Pids.Current, 4}, "pids limit": {m.Pids.Limit, 64}, "read": {m.Blkio.IoServiceBytesRecursive[0].Value, 4096},
-		"huge": {m.Hugetlb[0].Usage, 2 << 20}, "rx": {m.Network[0].RxBytes, 1}, "tx dropped": {m.Network[0].TxDropped, 8},
+		"huge": {m.Hugetlb[0].Usage, 2 << 20}, "oom": {m.MemoryOomControl.OomKill, 2}, "rx": {m.Network[0].RxBytes, 1}, "tx dropped": {m.Network[0].TxDropped, 8},
 	} {
 		if pair[0] != pair[1] {
 			t.Errorf("%s: %d, want %d", name, pair[0], pair[1])
@@ -73,7 +73,7 @@ func TestV1(t *testing.T) {
 }
 
 func TestV2(t *testing.T) {
-	a, err := Any(V2, measured())
+	a, err := Any(V2, measured(), 2)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -84,7 +84,7 @@ func TestV2(t *testing.T) {
 		"memory": {m.Memory.Usage, 100 << 20}, "memory limit": {m.Memory.UsageLimit, 256 << 20}, "anon": {m.Memory.Anon, 60 << 20},
 		"file": {m.Memory.File, 30 << 20}, "inactive file": {m.Memory.InactiveFile, 20 << 20}, "slab": {m.Memory.Slab, 5}, "swap": {m.Memory.SwapUsage, 1 << 20},
 		"pids": {m.Pids.Current, 4}, "read": {m.Io.Usage[0].Rbytes, 4096}, "written": {m.Io.Usage[0].Wbytes, 512},
-		"reads": {m.Io.Usage[0].Rios, 2}, "writes": {m.Io.Usage[0].Wios, 1}, "huge": {m.Hugetlb[0].Current, 2 << 20}, "rx": {m.Network[0].RxBytes, 1},
+		"reads": {m.Io.Usage[0].Rios, 2}, "writes": {m.Io.Usage[0].Wios, 1}, "huge": {m.Hugetlb[0].Current, 2 << 20}, "oom": {m.MemoryEvents.OomKill, 2}, "rx": {m.Network[0].RxBytes, 1},
 	} {
 		if pair[0] != pair[1] {
 			t.Errorf("%s: %d, want %d", name, pair[0], pair[1])
@@ -96,17 +96,17 @@ func TestNamesOfCgroupV1Guests(t *testing.T) {
 	r := &agentpb.StatsContainerResponse{CgroupStats: &agentpb.CgroupStats{MemoryStats: &agentpb.MemoryStats{
 		Stats: map[string]uint64{"total_rss": 7, "rss": 1, "total_cache": 8, "total_inactive_file": 9},
 	}}}
-	if m := v1(r).Memory; m.TotalRSS != 7 || m.TotalCache != 8 || m.TotalInactiveFile != 9 {
+	if m := v1(r, 0).Memory; m.TotalRSS != 7 || m.TotalCache != 8 || m.TotalInactiveFile != 9 {
 		t.Errorf("v1 %v", m)
 	}
-	if m := v2(r).Memory; m.Anon != 7 || m.File != 8 {
+	if m := v2(r, 0).Memory; m.Anon != 7 || m.File != 8 {
 		t.Errorf("v2 %v", m)
 	}
 }
 
 func TestNothingMeasuredIsTyped(t *testing.T) {
 	for _, mode := range []Mode{V1, V2} {
-		a, err := Any(mode, &agentpb.StatsContainerResponse{})
+		a, err := Any(mode, nil, 0)
 		if err != nil || a.TypeUrl == "" {
 			t.Errorf("mode %d: %v, error %v", mode, a, err)
 		}

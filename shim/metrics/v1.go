@@ -11,7 +11,7 @@ import (
 	"github.com/katapod/katapod/protocols/agentpb"
 )
 
-func v1(r *agentpb.StatsContainerResponse) *stats.Metrics {
+func v1(r *agentpb.StatsContainerResponse, oomKills uint64) *stats.Metrics {
 	g := r.GetCgroupStats()
 	return &stats.Metrics{
 		CPU:     cpuV1(g.GetCpuStats()),
@@ -20,6 +20,8 @@ func v1(r *agentpb.StatsContainerResponse) *stats.Metrics {
 		Blkio:   blkioV1(g.GetBlkioStats()),
 		Hugetlb: hugetlbV1(g.GetHugetlbStats()),
 		Network: networkV1(r.GetNetworkStats()),
+
+		MemoryOomControl: &stats.MemoryOomControl{OomKill: oomKills},
 	}
 }
 

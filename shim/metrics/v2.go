@@ -16,7 +16,7 @@ import (
 // v2 in the latter.
 const perMicro = 1000
 
-func v2(r *agentpb.StatsContainerResponse) *stats.Metrics {
+func v2(r *agentpb.StatsContainerResponse, oomKills uint64) *stats.Metrics {
 	g := r.GetCgroupStats()
 	return &stats.Metrics{
 		CPU:     cpuV2(g.GetCpuStats()),
@@ -25,6 +25,8 @@ func v2(r *agentpb.StatsContainerResponse) *stats.Metrics {
 		Io:      ioV2(g.GetBlkioStats()),
 		Hugetlb: hugetlbV2(g.GetHugetlbStats()),
 		Network: networkV2(r.GetNetworkStats()),
+
+		MemoryEvents: &stats.MemoryEvents{Oom: oomKills, OomKill: oomKills},
 	}
 }
 

@@ -17,14 +17,14 @@ import (
 // Delete forgets a process that has ended, or never ran. With the container that
 // stands for a pod, and with a lone one, the VM goes.
 func (s *Service) Delete(ctx context.Context, r *taskapi.DeleteRequest) (*taskapi.DeleteResponse, error) {
-	c, p, err := s.process(r.ID, r.ExecID)
+	c, err := s.container(r.ID)
 	if err != nil {
 		return nil, err
 	}
 	c.order.Lock()
 	defer c.order.Unlock()
-	// Another Delete may have been faster.
-	if _, p, err = s.process(r.ID, r.ExecID); err != nil {
+	_, p, err := s.process(r.ID, r.ExecID) // another Delete may have been faster
+	if err != nil {
 		return nil, err
 	}
 	if err := p.require("delete", task.Status_CREATED, task.Status_STOPPED); err != nil {
