@@ -113,6 +113,13 @@ func (a *fakeAgent) called(name string) int {
 	return slices.Index(a.calls, name)
 }
 
+// history lists the calls so far.
+func (a *fakeAgent) history() []string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return slices.Clone(a.calls)
+}
+
 // hangAt makes the next call of that name hang and tells when it arrived.
 func (a *fakeAgent) hangAt(name string) <-chan struct{} {
 	a.mu.Lock()

@@ -43,9 +43,9 @@ func TestLateNetwork(t *testing.T) {
 	if len(f.vm.NICs()) != 2 {
 		t.Errorf("NICs %v", f.vm.NICs())
 	}
-	before := len(f.agent.calls)
+	before := len(f.agent.history())
 	f.running("c3", "sleep")
-	if slices.Contains(f.agent.calls[before:], "UpdateInterface") {
+	if slices.Contains(f.agent.history()[before:], "UpdateInterface") {
 		t.Error("a guest that knows all is told again")
 	}
 }

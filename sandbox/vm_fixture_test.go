@@ -60,7 +60,7 @@ func realPod(t *testing.T, change ...func(*Options)) *Sandbox {
 		_ = os.Remove(state)
 	})
 	c.Runtime.StateDir = state
-	o := Options{ID: filepath.Base(state), Namespace: "test", Config: c, Hostname: "pod-of-test", CgroupPath: "/" + filepath.Base(state) + "/x"}
+	o := Options{ID: filepath.Base(state), Namespace: "test", Config: c, Hostname: "pod-of-test"}
 	for _, ch := range change {
 		ch(&o)
 	}
@@ -92,13 +92,8 @@ func stopReal(t *testing.T, pod *Sandbox) {
 			t.Errorf("%s is left: %v", dir, err)
 		}
 	}
-	left, _ := filepath.Glob("/sys/fs/cgroup/*/" + pod.ID() + "/*" + pod.ID())
-	if len(left) > 0 {
+	if left, _ := filepath.Glob("/sys/fs/cgroup/*/kata_" + pod.ID()); len(left) > 0 {
 		t.Errorf("cgroups are left: %v", left)
-	}
-	parents, _ := filepath.Glob("/sys/fs/cgroup/*/" + pod.ID())
-	for _, p := range parents {
-		_ = os.Remove(p) // the engine's, which this test stands for
 	}
 }
 
