@@ -101,13 +101,15 @@ func (g Guest) namespaces(in []specs.LinuxNamespace) []specs.LinuxNamespace {
 }
 
 func (g Guest) addHooks(spec *specs.Spec) {
-	if len(g.Hooks.Prestart)+len(g.Hooks.Poststart)+len(g.Hooks.Poststop) == 0 { //nolint:staticcheck // the guest's hook directory is named so
+	//lint:ignore SA1019 the contract's hook directory is named so
+	if len(g.Hooks.Prestart)+len(g.Hooks.Poststart)+len(g.Hooks.Poststop) == 0 {
 		return
 	}
 	if spec.Hooks == nil {
 		spec.Hooks = &specs.Hooks{}
 	}
-	spec.Hooks.Prestart = slices.Concat(spec.Hooks.Prestart, g.Hooks.Prestart) //nolint:staticcheck // as above
+	//lint:ignore SA1019 the contract's hook directory is named so
+	spec.Hooks.Prestart = slices.Concat(spec.Hooks.Prestart, g.Hooks.Prestart)
 	spec.Hooks.Poststart = slices.Concat(spec.Hooks.Poststart, g.Hooks.Poststart)
 	spec.Hooks.Poststop = slices.Concat(spec.Hooks.Poststop, g.Hooks.Poststop)
 }

@@ -44,10 +44,11 @@ func memory(in *agentpb.LinuxMemory) *specs.LinuxMemory {
 		return nil
 	}
 	return &specs.LinuxMemory{
-		Limit:            present(in.Limit),
-		Reservation:      present(in.Reservation),
-		Swap:             present(in.Swap),
-		Kernel:           present(in.Kernel), //nolint:staticcheck // deprecated, but on the wire
+		Limit:       present(in.Limit),
+		Reservation: present(in.Reservation),
+		Swap:        present(in.Swap),
+		//lint:ignore SA1019 deprecated, but on the wire
+		Kernel:           present(in.Kernel),
 		KernelTCP:        present(in.KernelTCP),
 		Swappiness:       present(in.Swappiness),
 		DisableOOMKiller: present(in.DisableOOMKiller),

@@ -105,7 +105,8 @@ func hooks(in *agentpb.Hooks) *specs.Hooks {
 		return nil
 	}
 	return &specs.Hooks{
-		Prestart:        each(in.Prestart, hook), //nolint:staticcheck // deprecated, but on the wire
+		//lint:ignore SA1019 deprecated, but on the wire
+		Prestart:        each(in.Prestart, hook),
 		CreateRuntime:   each(in.CreateRuntime, hook),
 		CreateContainer: each(in.CreateContainer, hook),
 		StartContainer:  each(in.StartContainer, hook),

@@ -147,7 +147,8 @@ func guestHooks(dir string) (specs.Hooks, error) {
 		return h, nil
 	}
 	for name, list := range map[string]*[]specs.Hook{
-		"prestart":  &h.Prestart, //nolint:staticcheck // the contract names the directory so
+		//lint:ignore SA1019 the contract names the directory so
+		"prestart":  &h.Prestart,
 		"poststart": &h.Poststart,
 		"poststop":  &h.Poststop,
 	} {
