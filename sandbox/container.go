@@ -23,6 +23,7 @@ type Container struct {
 	bundle  string
 	pause   bool // stands for the pod and has nothing in the guest
 	init    *Process
+	pid     pidMode // guarded by the sandbox's lock
 
 	mu      sync.Mutex
 	execs   map[string]*Process

@@ -86,8 +86,9 @@ func (c *Container) create(ctx context.Context, o ContainerOptions) error {
 	if err != nil {
 		return err
 	}
+	sharedPID := c.choosePID(o.Spec)
 	guest, err := spec.ToGuest(o.Spec, spec.Env{
-		ContainerID: c.id, RootPath: root.GuestPath, SharedPIDNS: s.options.SharedPIDNS,
+		ContainerID: c.id, RootPath: root.GuestPath, SharedPIDNS: sharedPID,
 		Mounts: plan.Mounts, Devices: plan.Devices, VCPUs: s.size().VCPUs,
 		DisableSeccomp: s.options.Config.Runtime.DisableGuestSeccomp,
 		DisableSELinux: s.options.Config.Hypervisor.DisableGuestSELinux,
@@ -106,7 +107,7 @@ func (c *Container) create(ctx context.Context, o ContainerOptions) error {
 	}
 	return c.createInGuest(ctx, &agentpb.CreateContainerRequest{
 		ContainerId: c.id, ExecId: c.id, OCI: guest, Devices: devices,
-		Storages: append(storages, more...), SandboxPidns: s.options.SharedPIDNS,
+		Storages: append(storages, more...), SandboxPidns: sharedPID,
 	})
 }
 
