@@ -78,7 +78,7 @@ func (d *demo) showSharing() error {
 }
 
 func (d *demo) compareNamespaces() ([]string, error) {
-	list := []string{"sh", "-c", "cd /proc/self/ns && readlink net ipc uts mnt pid"}
+	list := []string{"sh", "-c", "for n in net ipc uts mnt pid; do readlink /proc/self/ns/$n; done"}
 	one, err := d.exec(d.one, list...)
 	if err != nil {
 		return nil, err
