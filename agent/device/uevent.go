@@ -52,11 +52,12 @@ func (h *Hub) Run(ctx context.Context) error {
 		if err != nil && !errors.Is(err, unix.ENOBUFS) {
 			return fmt.Errorf("read the kernel's uevents: %w", err)
 		}
-		h.notify()
+		h.Poke()
 	}
 }
 
-func (h *Hub) notify() {
+// Poke makes those who wait look again, as a uevent does.
+func (h *Hub) Poke() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	close(h.changed)

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package device
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/containerd/errdefs"
+)
+
+func TestParsePCIPath(t *testing.T) {
+	for text, want := range map[string]string{"02/00": "02/00", "2": "02", "1f.7/03": "1f.7/03", "80/02/03": "80/02/03", "00/02/03": "02/03"} {
+		p, err := ParsePCIPath(text)
+		if err != nil || p.String() != want {
+			t.Errorf("%s: %s, %v", text, p, err)
+		}
+	}
+	for _, text := range []string{"", "20", "02/", "/02", "02.8", "xx", "100/01/02", "02/00/"} {
+		if p, err := ParsePCIPath(text); !errors.Is(err, errdefs.ErrInvalidArgument) {
+			t.Errorf("%q: %s, %v", text, p, err)
+		}
+	}
+	if p, err := PCIPathOf([]uint32{2, 0}); err != nil || p.String() != "02/00" {
+		t.Errorf("%s, %v", p, err)
+	}
+	for _, slots := range [][]uint32{nil, {32}} {
+		if _, err := PCIPathOf(slots); !errors.Is(err, errdefs.ErrInvalidArgument) {
+			t.Errorf("%v: %v", slots, err)
+		}
+	}
+}
+
+func newFinder(t *testing.T) *Finder {
+	t.Helper()
+	hub, err := NewHub()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &Finder{Hub: hub, Sys: t.TempDir(), Dev: t.TempDir(), Timeout: 2 * time.Second}
+}
+
+func (f *Finder) plug(t *testing.T, paths ...string) {
+	t.Helper()
+	for _, p := range paths {
+		if err := os.MkdirAll(filepath.Join(f.Sys, p), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestDevicesBehindBridges(t *testing.T) {
+	f := newFinder(t)
+	const bridge = "devices/pci0000:00/0000:00:02.0/"
+	f.plug(t, bridge+"pci_bus/0000:05", bridge+"0000:05:03.0/virtio3/block/vdx", "devices/pci0000:00/0000:00:04.0/virtio9/net/enp4")
+	if err := os.WriteFile(filepath.Join(f.Dev, "vdx"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	disk, _ := ParsePCIPath("02/03")
+	if node, err := f.Block(t.Context(), disk); err != nil || node != filepath.Join(f.Dev, "vdx") {
+		t.Errorf("%s, %v", node, err)
+	}
+	nic, _ := ParsePCIPath("04")
+	if name, err := f.Link(t.Context(), nic); err != nil || name != "enp4" {
+		t.Errorf("%s, %v", name, err)
+	}
+}
+
+func TestDeviceThatComesInSteps(t *testing.T) {
+	f := newFinder(t)
+	p, _ := ParsePCIPath("02/00")
+	const bridge = "devices/pci0000:00/0000:00:02.0/"
+	got := make(chan error, 1)
+	go func() {
+		node, err := f.Block(context.Background(), p)
+		if err == nil && filepath.Base(node) != "vdb" {
+			err = errors.New(node)
+		}
+		got <- err
+	}()
+	for _, step := range []string{bridge, bridge + "pci_bus/0000:01", bridge + "0000:01:00.0", bridge + "0000:01:00.0/virtio1/block/vdb"} {
+		f.plug(t, step)
+		f.Hub.Poke()
+	}
+	if err := os.WriteFile(filepath.Join(f.Dev, "vdb"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f.Hub.Poke()
+	if err := <-got; err != nil {
+		t.Error(err)
+	}
+}
+
+func TestDeviceThatDoesNotCome(t *testing.T) {
+	f := newFinder(t)
+	f.Timeout = 20 * time.Millisecond
+	p, _ := ParsePCIPath("02/00")
+	if _, err := f.Block(t.Context(), p); !errors.Is(err, context.DeadlineExceeded) {
+		t.Error(err)
+	}
+	if _, err := f.SCSI(t.Context(), 1, 2); !errors.Is(err, context.DeadlineExceeded) {
+		t.Error(err)
+	}
+	f.plug(t, "bus/scsi/devices/0:0:1:2/block/sdq")
+	if err := os.WriteFile(filepath.Join(f.Dev, "sdq"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if node, err := f.SCSI(t.Context(), 1, 2); err != nil || filepath.Base(node) != "sdq" {
+		t.Errorf("%s, %v", node, err)
+	}
+}
+
+func TestHubSeesUevents(t *testing.T) {
+	hub, err := NewHub()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- hub.Run(ctx) }()
+	changed := hub.next()
+	if err := os.WriteFile("/sys/class/mem/null/uevent", []byte("change"), 0); err != nil {
+		cancel()
+		t.Skipf("cannot make the kernel send a uevent here: %v", err)
+	}
+	select {
+	case <-changed:
+	case <-time.After(5 * time.Second):
+		t.Error("the uevent did not come")
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
+func TestNumberOf(t *testing.T) {
+	if n, kind, err := NumberOf("/dev/null"); err != nil || kind != "c" || n != (Number{1, 3}) {
+		t.Errorf("%v %s %v", n, kind, err)
+	}
+	if _, _, err := NumberOf("/"); err == nil {
+		t.Error("a directory is a device")
+	}
+}
