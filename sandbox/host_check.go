@@ -31,7 +31,7 @@ func checkFiles(c config.Config) error {
 		{CodeKernelMissing, "the guest kernel", h.Kernel, false},
 		{CodeImageMissing, "the guest initrd", h.Initrd, false},
 		{CodeImageMissing, "the guest image", h.Image, false},
-		{CodeVirtiofsdMissing, "virtiofsd", h.VirtioFSDaemon, true},
+		{CodeVirtiofsdMissing, "virtiofsd", h.Virtiofsd(), true},
 	}
 	for _, n := range needed {
 		optional := n.path == "" && n.code == CodeImageMissing && h.Image+h.Initrd != "" ||

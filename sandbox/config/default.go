@@ -23,7 +23,7 @@ func Default() Config {
 const defaultHotplugSlots = 16
 
 func defaultHypervisor() Hypervisor {
-	const qemu, virtiofsd = "/usr/bin/qemu-system-x86_64", "/usr/libexec/virtiofsd"
+	const qemu = "/usr/bin/qemu-system-x86_64"
 	return Hypervisor{
 		Name:                     "qemu",
 		Path:                     qemu,
@@ -38,8 +38,7 @@ func defaultHypervisor() Hypervisor {
 		MemorySlots:              10,
 		ReclaimGuestFreedMemory:  true,
 		SharedFS:                 SharedFSVirtioFS,
-		VirtioFSDaemon:           virtiofsd,
-		ValidVirtioFSDaemonPaths: []string{virtiofsd},
+		ValidVirtioFSDaemonPaths: usualVirtiofsd(),
 		VirtioFSCache:            "auto",
 		VirtioFSQueueSize:        1024,
 		EntropySource:            "/dev/urandom",

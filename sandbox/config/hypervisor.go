@@ -52,7 +52,8 @@ type Hypervisor struct {
 
 	// SharedFS is SharedFSVirtioFS or SharedFSNone.
 	SharedFS string `toml:"shared_fs"`
-	// VirtioFSDaemon is virtiofsd's binary.
+	// VirtioFSDaemon is virtiofsd's binary; empty means that it is looked for,
+	// see Virtiofsd.
 	VirtioFSDaemon string `toml:"virtio_fs_daemon"`
 	// ValidVirtioFSDaemonPaths are globs that an annotation must match.
 	ValidVirtioFSDaemonPaths []string `toml:"valid_virtio_fs_daemon_paths"`

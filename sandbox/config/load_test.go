@@ -172,7 +172,7 @@ func TestWrongValues(t *testing.T) {
 		{h + "virtio_fs_cache = 'maybe'", `virtio_fs_cache = "maybe"`, `"auto"`},
 		{h + "virtio_fs_queue_size = 1000", "virtio_fs_queue_size = 1000", "a power of two"},
 		{h + "virtio_fs_extra_args = '-x'", `virtio_fs_extra_args = "-x"`, "a list of texts"},
-		{h + "virtio_fs_daemon = ''", `virtio_fs_daemon = ""`, "an absolute path"},
+		{h + "virtio_fs_daemon = 'virtiofsd'", `virtio_fs_daemon = "virtiofsd"`, "an absolute path"},
 		{h + "pcie_root_port = 17", "pcie_root_port = 17", "0 to 16"},
 		{h + "entropy_source = '/dev/sda'", "entropy_source", "/dev/urandom"},
 		{h + "enable_annotations = ['[']", `enable_annotations = "["`, "regular expressions"},

@@ -99,7 +99,7 @@ func shareChecks(h Hypervisor) []check {
 	const q = "hypervisor.qemu."
 	return []check{
 		oneOf(q+"shared_fs", h.SharedFS, SharedFSVirtioFS, SharedFSNone),
-		path(q+"virtio_fs_daemon", h.VirtioFSDaemon, h.SharedFS == SharedFSVirtioFS),
+		path(q+"virtio_fs_daemon", h.VirtioFSDaemon, false),
 		globs(q+"valid_virtio_fs_daemon_paths", h.ValidVirtioFSDaemonPaths),
 		oneOf(q+"virtio_fs_cache", h.VirtioFSCache, "auto", "always", "never", "none", "metadata"),
 		{q + "virtio_fs_queue_size", h.VirtioFSQueueSize, h.VirtioFSQueueSize >= 16 && h.VirtioFSQueueSize <= 1024 && h.VirtioFSQueueSize&(h.VirtioFSQueueSize-1) == 0,

@@ -79,7 +79,7 @@ func (t Tool) examine(ctx context.Context, c config.Config) environment {
 	e := environment{
 		Version: t.Version, Config: c.Path, Warnings: c.Warnings, StateDir: c.Runtime.StateDir,
 		VMM:       ask(ctx, h.Path),
-		Virtiofsd: ask(ctx, h.VirtioFSDaemon),
+		Virtiofsd: ask(ctx, h.Virtiofsd()),
 		Kernel:    look(h.Kernel),
 		Image:     look(h.Image), ImageType: h.RootfsType,
 	}
