@@ -52,7 +52,7 @@ func commandLine(cfg hypervisor.Config, in inputs) []string {
 		image := hypervisor.Disk{ID: "image", Path: cfg.Image, ReadOnly: true}
 		args = append(args, diskArgs(image, in.blockDriver[image.Path], slotImage)...)
 	}
-	b := newBus(cfg.HotplugSlots)
+	b := newBus()
 	for _, d := range cfg.Disks {
 		args = append(args, diskArgs(d, in.blockDriver[d.Path], b.take())...)
 	}
@@ -62,7 +62,7 @@ func commandLine(cfg hypervisor.Config, in inputs) []string {
 	for i, s := range cfg.Shares {
 		args = append(args, shareArgs(i, s, b.take())...)
 	}
-	return append(args, portArgs(b)...)
+	return append(args, bridgeArgs(cfg)...)
 }
 
 func machineArgs(cfg hypervisor.Config, in inputs) []string {
@@ -155,16 +155,16 @@ func shareArgs(i int, s hypervisor.Share, slot int) []string {
 	}
 }
 
-func portArgs(b *bus) []string {
-	var args []string
-	for i := range b.ports {
-		// Chassis and slot number only have to differ between ports.
-		args = append(args, "-device", at(fmt.Sprintf("pcie-root-port,id=%s,chassis=%d,slot=%d", portID(i), i+1, i+1), b.portSlot(i)))
+// bridgeArgs is the bridge for later devices. Nobody drives its hot-plug
+// controller (shpc), since ACPI announces them; it is there because the firmware
+// reserves room for later devices' memory behind bridges that have one, and the
+// guest does not find a device without.
+func bridgeArgs(cfg hypervisor.Config) []string {
+	if cfg.HotplugSlots == 0 {
+		return nil
 	}
-	return args
+	return []string{"-device", at("pci-bridge,id="+bridgeID+",chassis_nr=1,shpc=on", slotBridge)}
 }
-
-func portID(i int) string { return fmt.Sprintf("port%d", i) }
 
 // at adds a place on the root bus to a device.
 func at(device string, slot int) string {

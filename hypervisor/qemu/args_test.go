@@ -4,6 +4,7 @@ package qemu
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -51,9 +52,8 @@ func TestCommandLine(t *testing.T) {
 -device virtio-balloon-pci,id=balloon,free-page-reporting=on,deflate-on-oom=on,bus=pcie.0,addr=0x3
 -device pvpanic-pci,bus=pcie.0,addr=0x4
 -blockdev {"driver":"raw","file":{"driver":"file","filename":"/i"},"node-name":"node-image","read-only":true}
--device {"addr":"0x5","bus":"pcie.0","drive":"node-image","driver":"virtio-blk-pci","id":"disk-image","serial":"image"}
--device pcie-root-port,id=port0,chassis=1,slot=1,bus=pcie.0,addr=0x1d
--device pcie-root-port,id=port1,chassis=2,slot=2,bus=pcie.0,addr=0x1e`
+-device {"addr":"0x5","bus":"pcie.0","disable-legacy":"on","drive":"node-image","driver":"virtio-blk-pci","id":"disk-image","serial":"image"}
+-device pci-bridge,id=later,chassis_nr=1,shpc=on,bus=pcie.0,addr=0x1e`
 	cfg, in := plain()
 	if got := render(commandLine(cfg, in)); got != want {
 		t.Errorf("command line:\n%s\nwant:\n%s", got, want)
@@ -99,19 +99,20 @@ func parts() []part {
 		{"disk", func(c *hypervisor.Config, _ *inputs) { c.Disks = []hypervisor.Disk{{ID: "d", Path: "/d,1"}} },
 			[]string{
 				`{"discard":"unmap","driver":"raw","file":{"driver":"host_device","filename":"/d,1"},"node-name":"node-d","read-only":false}`,
-				`{"addr":"0x6","bus":"pcie.0","drive":"node-d","driver":"virtio-blk-pci","id":"disk-d","serial":"d"}`,
+				`{"addr":"0x6","bus":"pcie.0","disable-legacy":"on","drive":"node-d","driver":"virtio-blk-pci","id":"disk-d","serial":"d"}`,
 			}, nil},
 		{"NIC", func(c *hypervisor.Config, in *inputs) {
 			c.NICs = []hypervisor.NIC{{ID: "n", MAC: "02:00:00:00:00:01", MTU: 1450, TapFDs: []int{1}}}
 			in.queues["n"] = queueFDs{tap: []int{7}}
 		}, []string{
 			"-netdev tap,id=net-n,fds=7\n",
-			`{"addr":"0x6","bus":"pcie.0","driver":"virtio-net-pci","host_mtu":1450,"id":"nic-n","mac":"02:00:00:00:00:01","netdev":"net-n","romfile":""}`,
+			`{"addr":"0x6","bus":"pcie.0","disable-legacy":"on","driver":"virtio-net-pci","host_mtu":1450,"id":"nic-n","mac":"02:00:00:00:00:01","netdev":"net-n","romfile":""}`,
 		}, nil},
 		{"NIC with queues and vhost", func(c *hypervisor.Config, in *inputs) {
 			c.NICs = []hypervisor.NIC{{ID: "n", MAC: "02:00:00:00:00:01", TapFDs: []int{1, 2}}}
 			in.queues["n"] = queueFDs{tap: []int{7, 8}, vhost: []int{9, 10}}
 		}, []string{"-netdev tap,id=net-n,fds=7:8,vhost=on,vhostfds=9:10\n", `"mq":true`, `"vectors":6`}, []string{"host_mtu"}},
+		{"nothing comes later", func(c *hypervisor.Config, _ *inputs) { c.HotplugSlots = 0 }, nil, []string{"pci-bridge"}},
 		{"machine version", func(c *hypervisor.Config, _ *inputs) { c.Machine = "pc-q35-7.2" }, []string{"-machine pc-q35-7.2,"}, nil},
 	}
 }
@@ -141,7 +142,11 @@ func TestSlotsDoNotMeet(t *testing.T) {
 	cfg, in := plain()
 	cfg.Disks = []hypervisor.Disk{{ID: "a", Path: "/i"}, {ID: "b", Path: "/i"}}
 	cfg.Shares = []hypervisor.Share{{Tag: "t", Socket: "/s"}}
-	cfg.HotplugSlots = endOfSlots - firstFreeSlot - 3
+	for i := range slotBridge - firstFreeSlot - 3 {
+		id := fmt.Sprintf("n%d", i)
+		cfg.NICs = append(cfg.NICs, hypervisor.NIC{ID: id})
+	}
+	cfg.HotplugSlots = maxLater
 	if err := checkSlots(cfg); err != nil {
 		t.Fatal(err)
 	}
@@ -159,18 +164,25 @@ func TestSlotsDoNotMeet(t *testing.T) {
 			seen[addr] = true
 		}
 	}
-	if len(seen) != endOfSlots-1 {
-		t.Errorf("%d slots are taken, want %d", len(seen), endOfSlots-1)
+	if len(seen) != slotBridge {
+		t.Errorf("%d slots are taken, want %d", len(seen), slotBridge)
 	}
-	cfg.HotplugSlots++
-	if err := checkSlots(cfg); !errors.Is(err, errdefs.ErrInvalidArgument) {
-		t.Errorf("one slot too many: %v", err)
+	for name, more := range map[string]func(*hypervisor.Config){
+		"a later device": func(c *hypervisor.Config) { c.HotplugSlots++ },
+		"a share":        func(c *hypervisor.Config) { c.Shares = make([]hypervisor.Share, 2) },
+	} {
+		full := cfg
+		more(&full)
+		if err := checkSlots(full); !errors.Is(err, errdefs.ErrInvalidArgument) {
+			t.Errorf("%s too many: %v", name, err)
+		}
 	}
 }
 
-func TestPathOfAPort(t *testing.T) {
-	b := newBus(2)
-	if got := pathBehind(b.portSlot(1)); got != "1e/00" {
-		t.Errorf("the last port is at %s", got)
+func TestPathOfLaterDevices(t *testing.T) {
+	for i, want := range map[int]hypervisor.PCIPath{0: "1e/01", maxLater - 1: "1e/1f"} {
+		if got := pathOfLater(i); got != want {
+			t.Errorf("device %d is at %s, want %s", i, got, want)
+		}
 	}
 }

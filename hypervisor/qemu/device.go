@@ -32,7 +32,7 @@ func blockNode(d hypervisor.Disk, driver string) map[string]any {
 func diskDevice(d hypervisor.Disk, bus string, slot int) map[string]any {
 	return map[string]any{
 		"driver": "virtio-blk-pci", "id": diskDeviceID(d.ID), "drive": nodeName(d.ID),
-		"serial": d.ID, "bus": bus, "addr": pciAddr(slot),
+		"serial": d.ID, "disable-legacy": "on", "bus": bus, "addr": pciAddr(slot),
 	}
 }
 
@@ -40,7 +40,7 @@ func diskDevice(d hypervisor.Disk, bus string, slot int) map[string]any {
 func nicDevice(n hypervisor.NIC, bus string, slot int) map[string]any {
 	dev := map[string]any{
 		"driver": "virtio-net-pci", "id": nicDeviceID(n.ID), "netdev": netdevID(n.ID),
-		"mac": n.MAC, "romfile": "", "bus": bus, "addr": pciAddr(slot),
+		"mac": n.MAC, "romfile": "", "disable-legacy": "on", "bus": bus, "addr": pciAddr(slot),
 	}
 	if n.MTU != 0 {
 		dev["host_mtu"] = n.MTU

@@ -11,21 +11,21 @@ import (
 	"github.com/katapod/katapod/hypervisor"
 )
 
-// devices knows which device is in which root port.
+// devices knows which device is in which slot behind the bridge.
 type devices struct {
 	mu sync.Mutex
-	// ports are the root ports in order; nil is a free one.
-	ports []*plugged
-	bus   *bus
+	// slots are those behind the bridge in order; nil is a free one.
+	slots []*plugged
 	// boot holds the device ids that are present at boot, which stay.
 	boot map[string]bool
 }
 
-// plugged is a device in a root port.
+// plugged is a device behind the bridge.
 type plugged struct {
 	// device is QEMU's name for it.
 	device string
-	port   int
+	// slot counts from 0.
+	slot int
 	// ready says that the plugging is complete.
 	ready bool
 	// gone is closed when the guest has let go of the device.
@@ -35,7 +35,7 @@ type plugged struct {
 }
 
 func newDevices(cfg hypervisor.Config) *devices {
-	d := &devices{ports: make([]*plugged, cfg.HotplugSlots), bus: newBus(cfg.HotplugSlots), boot: map[string]bool{}}
+	d := &devices{slots: make([]*plugged, max(cfg.HotplugSlots, 0)), boot: map[string]bool{}}
 	if cfg.Image != "" {
 		d.boot[diskDeviceID("image")] = true
 	}
@@ -48,15 +48,15 @@ func newDevices(cfg hypervisor.Config) *devices {
 	return d
 }
 
-// reserve takes a free root port for a device.
+// reserve takes a free slot for a device.
 func (d *devices) reserve(device string) (*plugged, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	free := -1
-	for i := len(d.ports) - 1; i >= 0; i-- {
-		if d.ports[i] == nil {
+	for i := len(d.slots) - 1; i >= 0; i-- {
+		if d.slots[i] == nil {
 			free = i
-		} else if d.ports[i].device == device {
+		} else if d.slots[i].device == device {
 			return nil, fmt.Errorf("the VM has a device with this id already: %w", errdefs.ErrAlreadyExists)
 		}
 	}
@@ -64,10 +64,10 @@ func (d *devices) reserve(device string) (*plugged, error) {
 		return nil, fmt.Errorf("the VM has a device with this id since its boot: %w", errdefs.ErrAlreadyExists)
 	}
 	if free < 0 {
-		return nil, fmt.Errorf("all %d slots for later devices are taken; configure more hot-plug slots: %w", len(d.ports), errdefs.ErrResourceExhausted)
+		return nil, fmt.Errorf("all %d slots for later devices are taken; configure more hot-plug slots: %w", len(d.slots), errdefs.ErrResourceExhausted)
 	}
-	p := &plugged{device: device, port: free, gone: make(chan struct{}), refusals: make(chan struct{}, 1)}
-	d.ports[free] = p
+	p := &plugged{device: device, slot: free, gone: make(chan struct{}), refusals: make(chan struct{}, 1)}
+	d.slots[free] = p
 	return p, nil
 }
 
@@ -75,7 +75,7 @@ func (d *devices) reserve(device string) (*plugged, error) {
 func (d *devices) find(device string) (*plugged, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for _, p := range d.ports {
+	for _, p := range d.slots {
 		if p != nil && p.device == device && p.ready {
 			return p, nil
 		}
@@ -91,15 +91,15 @@ func (d *devices) complete(p *plugged) hypervisor.PCIPath {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	p.ready = true
-	return pathBehind(d.bus.portSlot(p.port))
+	return pathOfLater(p.slot)
 }
 
-// free gives a root port back.
+// free gives a slot back.
 func (d *devices) free(p *plugged) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.ports[p.port] == p {
-		d.ports[p.port] = nil
+	if d.slots[p.slot] == p {
+		d.slots[p.slot] = nil
 	}
 }
 
@@ -107,7 +107,7 @@ func (d *devices) free(p *plugged) {
 func (d *devices) deleted(device string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for _, p := range d.ports {
+	for _, p := range d.slots {
 		if p != nil && p.device == device {
 			closeOnce(p.gone)
 		}
@@ -118,7 +118,7 @@ func (d *devices) deleted(device string) {
 func (d *devices) refused(device string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for _, p := range d.ports {
+	for _, p := range d.slots {
 		if p != nil && p.device == device {
 			select {
 			case p.refusals <- struct{}{}:

@@ -11,7 +11,7 @@ import (
 	"github.com/katapod/katapod/hypervisor"
 )
 
-func TestPortsAreReservedAndFreed(t *testing.T) {
+func TestSlotsAreReservedAndFreed(t *testing.T) {
 	d := newDevices(hypervisor.Config{HotplugSlots: 2, Image: "/i", Disks: []hypervisor.Disk{{ID: "boot"}}})
 	a, err := d.reserve("disk-a")
 	if err != nil {
@@ -29,8 +29,8 @@ func TestPortsAreReservedAndFreed(t *testing.T) {
 	if _, err := d.find("disk-boot"); !errors.Is(err, errdefs.ErrFailedPrecondition) {
 		t.Errorf("a device at boot: %v", err)
 	}
-	if path := d.complete(a); path != "1d/00" {
-		t.Errorf("the first port is at %s", path)
+	if path := d.complete(a); path != "1e/01" {
+		t.Errorf("the first slot is at %s", path)
 	}
 	b, err := d.reserve("nic-a")
 	if err != nil {
@@ -41,10 +41,10 @@ func TestPortsAreReservedAndFreed(t *testing.T) {
 	}
 	d.free(b)
 	c, err := d.reserve("disk-c")
-	if err != nil || c.port != b.port {
-		t.Errorf("the freed port: %+v, %v", c, err)
+	if err != nil || c.slot != b.slot {
+		t.Errorf("the freed slot: %+v, %v", c, err)
 	}
-	d.free(b) // Late: it must not free the new owner's port.
+	d.free(b) // Late: it must not free the new owner's slot.
 	if _, err := d.reserve("disk-d"); !errors.Is(err, errdefs.ErrResourceExhausted) {
 		t.Errorf("after a late free: %v", err)
 	}

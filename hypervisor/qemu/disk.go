@@ -22,7 +22,7 @@ func (vm *VM) PlugDisk(ctx context.Context, d hypervisor.Disk) (hypervisor.PCIPa
 	b.add = func(ctx context.Context, i *instance) error {
 		return i.qmp.Execute(ctx, "blockdev-add", blockNode(d, driver), nil)
 	}
-	b.device = func(bus string) map[string]any { return diskDevice(d, bus, 0) }
+	b.device = func(slot int) map[string]any { return diskDevice(d, bridgeID, slot) }
 	path, err := vm.plug(ctx, diskDeviceID(d.ID), b)
 	if err != nil {
 		return "", fmt.Errorf("plug disk %s (%s) into VM %s: %w", d.ID, d.Path, vm.cfg.ID, err)

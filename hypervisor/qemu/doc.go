@@ -15,8 +15,7 @@
 // and releases what was acquired.
 //
 // Devices have fixed addresses on the root bus, see pci.go, so that the place
-// of a disk plugged later is known before the guest sees it. Every slot for
-// later devices is a PCIe root port that is there from the start; plugging goes
-// through ACPI, which the guest answers in tens of milliseconds where native
+// of a disk plugged later is known before the guest sees it. Later devices go
+// behind a bridge that is there from the start; plugging goes through ACPI, which the guest answers in tens of milliseconds where native
 // PCIe hot-plug takes seconds.
 package qemu

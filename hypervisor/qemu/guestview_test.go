@@ -203,11 +203,11 @@ func plugAndLook(t *testing.T, vm *VM, dir string) {
 	}
 }
 
-// sysfsOf is where the guest's sysfs shows a device behind a root port, but for
-// the number of the port's bus, which the guest chooses.
+// sysfsOf is where the guest's sysfs shows a device behind the bridge, whose bus
+// is the only other one.
 func sysfsOf(p hypervisor.PCIPath) string {
-	port, _, _ := strings.Cut(string(p), "/")
-	return fmt.Sprintf("/sys/devices/pci0000:00/0000:00:%s.0/0000:", port)
+	bridge, slot, _ := strings.Cut(string(p), "/")
+	return fmt.Sprintf("/sys/devices/pci0000:00/0000:00:%s.0/0000:01:%s.0/", bridge, slot)
 }
 
 func sameFile(t *testing.T, a, b string) bool {
@@ -312,5 +312,32 @@ func TestVMRefusedByQEMU(t *testing.T) {
 				t.Errorf("left: %v, %v", left, err)
 			}
 		})
+	}
+}
+
+// TestVMEverySlot sees that the guest has room for as many later devices as the
+// driver takes.
+func TestVMEverySlot(t *testing.T) {
+	vm := New(hypervisor.Config{
+		ID: "full", Dir: tempDir(t), Binary: qemuBinary(t), Kernel: hypervisortest.Kernel(t),
+		Initrd: hypervisortest.Guest(t, t.TempDir()), VCPUs: 1, MemoryMiB: 256, HotplugSlots: maxLater,
+	})
+	t.Cleanup(func() { _ = vm.Stop(context.Background()) })
+	if err := vm.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	// Before its first answer the guest may not listen to ACPI yet.
+	ask(t, vm, "disks")
+	file := filepath.Join(t.TempDir(), "disk")
+	if err := os.WriteFile(file, make([]byte, 1<<20), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for i := range maxLater {
+		d := hypervisor.Disk{ID: fmt.Sprintf("disk%d", i), Path: file, ReadOnly: true}
+		path, err := vm.PlugDisk(t.Context(), d)
+		if err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, vm, "disks", d.ID+" "+sysfsOf(path))
 	}
 }

@@ -18,11 +18,11 @@ import (
 type backend struct {
 	// add makes it, remove unmakes it.
 	add, remove func(ctx context.Context, i *instance) error
-	// device is the device_add argument for a bus.
-	device func(bus string) map[string]any
+	// device is the device_add argument for a slot behind the bridge.
+	device func(slot int) map[string]any
 }
 
-// plug puts a device into a free root port. On error the port is free again
+// plug puts a device into a free slot. On error the slot is free again
 // and the backend unmade.
 func (vm *VM) plug(ctx context.Context, device string, b backend) (hypervisor.PCIPath, error) {
 	inst, err := vm.running()
@@ -37,7 +37,7 @@ func (vm *VM) plug(ctx context.Context, device string, b backend) (hypervisor.PC
 		inst.devices.free(p)
 		return "", inst.whileAlive(err)
 	}
-	if err := inst.qmp.Execute(ctx, "device_add", b.device(portID(p.port)), nil); err != nil {
+	if err := inst.qmp.Execute(ctx, "device_add", b.device(laterSlot(p.slot)), nil); err != nil {
 		return "", inst.whileAlive(inst.undoPlug(ctx, p, b, err))
 	}
 	return inst.devices.complete(p), nil
@@ -45,7 +45,7 @@ func (vm *VM) plug(ctx context.Context, device string, b backend) (hypervisor.PC
 
 // undoPlug follows a device_add that failed with err. QEMU's refusal leaves
 // nothing; a lost answer leaves open whether the device is there, so that it
-// is told to go and the port stays taken.
+// is told to go and the slot stays taken.
 func (i *instance) undoPlug(ctx context.Context, p *plugged, b backend, err error) error {
 	undo, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastWords)
 	defer cancel()
@@ -54,7 +54,7 @@ func (i *instance) undoPlug(ctx context.Context, p *plugged, b backend, err erro
 		return errors.Join(err, i.qmp.Execute(undo, "device_del", map[string]any{"id": p.device}, nil))
 	}
 	if rmErr := b.remove(undo, i); rmErr != nil {
-		return errors.Join(err, rmErr) // The port stays taken: what is in it is unknown.
+		return errors.Join(err, rmErr) // The slot stays taken: what is in it is unknown.
 	}
 	i.devices.free(p)
 	return err

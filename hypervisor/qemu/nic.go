@@ -18,7 +18,7 @@ func (vm *VM) PlugNIC(ctx context.Context, n hypervisor.NIC) (hypervisor.PCIPath
 	}
 	b := nicBackend(n.ID)
 	b.add = func(ctx context.Context, i *instance) error { return i.addNetdev(ctx, n) }
-	b.device = func(bus string) map[string]any { return nicDevice(n, bus, 0) }
+	b.device = func(slot int) map[string]any { return nicDevice(n, bridgeID, slot) }
 	path, err := vm.plug(ctx, nicDeviceID(n.ID), b)
 	if err != nil {
 		return "", fmt.Errorf("plug network device %s into VM %s: %w", n.ID, vm.cfg.ID, err)

@@ -100,7 +100,7 @@ func TestPreflightRefuses(t *testing.T) {
 		{"injected machine option", set(func(c *hypervisor.Config) { c.Machine = "q35,accel=kvm" }), invalidArgument, "machine type"},
 		{"CPU features", set(func(c *hypervisor.Config) { c.CPUFeatures = "a b" }), invalidArgument, "CPU features"},
 		{"kernel parameter", set(func(c *hypervisor.Config) { c.KernelParams = []string{"a\nb"} }), invalidArgument, "control characters"},
-		{"too many slots", set(func(c *hypervisor.Config) { c.HotplugSlots = 30 }), invalidArgument, "slots"},
+		{"too many slots", set(func(c *hypervisor.Config) { c.HotplugSlots = 32 }), invalidArgument, "slots"},
 		{"disk id", set(func(c *hypervisor.Config) { c.Disks = []hypervisor.Disk{{ID: "a,b", Path: c.Kernel}} }), invalidArgument, "letters"},
 		{"long disk id", set(func(c *hypervisor.Config) { c.Disks = []hypervisor.Disk{{ID: strings.Repeat("a", 21), Path: c.Kernel}} }), invalidArgument, "20"},
 		{"disk id twice", set(func(c *hypervisor.Config) {
