@@ -192,7 +192,7 @@ func newParts(ctx context.Context, parameters boot.Parameters, paths service.Pat
 		Version: Version, Init: os.Getpid() == 1, Paths: paths, Parameters: parameters,
 		Reaper:  r,
 		Runtime: &crun.Runtime{Command: "/usr/bin/crun", Root: "/run/crun", Reaper: r, NoPivot: boot.RootIsInitramfs()},
-		Streams: streams.New(), Storage: storage.New(finder), Devices: finder, OOM: watcher,
+		Streams: streams.New(), Storage: storage.New(finder, r), Devices: finder, OOM: watcher,
 		Network: network, Files: guestfs.NewCopier(guestfs.NewTree(paths.Run)),
 		System: guestos.System{Sys: "/sys", Hub: hub},
 	}, nil

@@ -41,6 +41,7 @@ func TestAgent(t *testing.T) {
 		{"namespaces of the pod", testNamespaces},
 		{"containers side by side", testParallel},
 		{"storages", testStorages},
+		{"a disk that comes later", testHotplug},
 		{"files", testFiles},
 		{"guest", testGuest},
 		{"what is refused", testRefused},

@@ -89,6 +89,29 @@ func (g *guestUser) volume(t *testing.T) {
 	}
 }
 
+// testHotplug asks for a disk before it is plugged in, and has it formatted.
+func testHotplug(t *testing.T, g *guestUser) {
+	id := g.name()
+	made := make(chan error, 1)
+	go func() {
+		_, err := g.agent.CreateContainer(g.ctx, &agentpb.CreateContainerRequest{ContainerId: id, OCI: spec(id, "true"), Storages: []*agentpb.Storage{
+			overlay(id),
+			{Driver: "blk", Source: latePCI, Fstype: "ext4", MountPoint: scratchDir, DriverOptions: []string{"create_filesystem"}},
+		}})
+		made <- err
+	}()
+	time.Sleep(200 * time.Millisecond) // so that the call is most likely waiting
+	g.plug(t)
+	if err := <-made; err != nil {
+		t.Fatal(err)
+	}
+	g.removeLater(t, id)
+	r, err := g.agent.GetVolumeStats(g.ctx, &agentpb.VolumeStatsRequest{VolumeGuestPath: scratchDir})
+	if err != nil || r.Usage[0].Total < 10<<20 {
+		t.Errorf("volume %v: %v", r, err)
+	}
+}
+
 func (g *guestUser) badStorages(t *testing.T) {
 	t.Helper()
 	begin := time.Now()

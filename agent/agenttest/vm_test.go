@@ -25,6 +25,7 @@ import (
 const (
 	rootfsPCI  = "02/00"
 	scratchPCI = "03/00"
+	latePCI    = "04/00" // empty at first
 	nicPCI     = "05/00"
 	nicMAC     = "52:54:00:12:34:56"
 )
@@ -68,6 +69,8 @@ func boot(t *testing.T) *machine {
 	run(t, "truncate", "-s", "64M", scratch)
 	run(t, "mke2fs", "-q", "-t", "ext4", scratch, "32M")
 
+	run(t, "truncate", "-s", "16M", scratch+".late")
+
 	socket := filepath.Join(dir, "mux.sock")
 	cmd := exec.Command("qemu-system-x86_64", arguments(guest, socket, rootfs, scratch)...)
 	console, err := cmd.StdoutPipe()
@@ -110,15 +113,17 @@ func arguments(guest, socket, rootfs, scratch string) []string {
 	args := []string{
 		"-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-machine", "q35", "-accel", "tcg,thread=multi",
 		"-cpu", "max", "-smp", "2", "-m", "512", "-kernel", filepath.Join(guest, "vmlinux"), "-serial", "stdio",
-		"-append", "console=ttyS0 quiet root=/dev/vda rootfstype=erofs ro init=/sbin/init cgroup_no_v1=all agent.log=debug agent.debug_console agent.debug_console_vport=1026 agent.log_vport=1025",
+		"-append", "console=ttyS0 quiet clearcpuid=cx16 root=/dev/vda rootfstype=erofs ro init=/sbin/init cgroup_no_v1=all agent.log=debug agent.debug_console agent.debug_console_vport=1026 agent.log_vport=1025",
 		"-chardev", "socket,id=mux,path=" + socket + ",server=on,wait=off",
 		"-device", "virtio-serial-pci", "-device", "virtserialport,chardev=mux,name=" + transport.SerialPortName,
 		"-device", "pcie-root-port,id=rp2,bus=pcie.0,addr=2,chassis=2",
 		"-device", "pcie-root-port,id=rp3,bus=pcie.0,addr=3,chassis=3",
+		"-device", "pcie-root-port,id=rp4,bus=pcie.0,addr=4,chassis=4",
 		"-device", "pcie-root-port,id=rp5,bus=pcie.0,addr=5,chassis=5",
 		"-netdev", "user,id=n0,restrict=on", "-device", "virtio-net-pci,netdev=n0,mac=" + nicMAC + ",bus=rp5,romfile=",
 		"-object", "memory-backend-ram,id=ram0,size=1M", "-device", "virtio-rng-pci",
 	}
+	args = append(args, "-qmp", "unix:"+socket+".qmp,server=on,wait=off", "-drive", "if=none,id=late,format=raw,file="+scratch+".late")
 	args = append(args, disk("root", filepath.Join(guest, "katapod.img"), "bus=pcie.0,addr=1a", true)...)
 	args = append(args, disk("rootfs", rootfs, "bus=rp2", true)...)
 	return append(args, disk("scratch", scratch, "bus=rp3", false)...)
@@ -184,6 +189,30 @@ func (m *machine) dial(ctx context.Context, t *testing.T, port uint32) net.Conn 
 		t.Fatal(err)
 	}
 	return conn
+}
+
+// plug plugs the late disk in.
+func (m *machine) plug(t *testing.T) {
+	t.Helper()
+	conn, err := net.Dial("unix", filepath.Join(m.dir, "mux.sock.qmp"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	answers := bufio.NewScanner(conn)
+	for _, command := range []string{
+		`{"execute":"qmp_capabilities"}`,
+		`{"execute":"device_add","arguments":{"driver":"virtio-blk-pci","drive":"late","bus":"rp4","id":"late0"}}`,
+	} {
+		if _, err := fmt.Fprintln(conn, command); err != nil {
+			t.Fatal(err)
+		}
+		for answers.Scan() && !strings.Contains(answers.Text(), `"return"`) {
+			if strings.Contains(answers.Text(), `"error"`) {
+				t.Fatal(answers.Text())
+			}
+		}
+	}
 }
 
 // stream opens a standard stream and returns its token.

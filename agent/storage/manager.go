@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os/exec"
 	"slices"
 	"sync"
 
@@ -18,6 +19,7 @@ import (
 // Manager makes storages and counts who uses them. Make it with [New].
 type Manager struct {
 	finder  *device.Finder
+	runner  Runner
 	drivers map[string]driver
 
 	mu      sync.Mutex
@@ -46,9 +48,14 @@ type request struct {
 // driver makes one storage and returns what undoes it.
 type driver func(ctx context.Context, r request) (undo func() error, err error)
 
+// Runner runs a command to its end and returns its exit code.
+type Runner interface {
+	RunCommand(cmd *exec.Cmd) (int, error)
+}
+
 // New returns a manager that has made nothing.
-func New(finder *device.Finder) *Manager {
-	m := &Manager{finder: finder, entries: map[string]*entry{}}
+func New(finder *device.Finder, runner Runner) *Manager {
+	m := &Manager{finder: finder, runner: runner, entries: map[string]*entry{}}
 	m.drivers = m.table()
 	return m
 }

@@ -53,7 +53,7 @@ func newManager(t *testing.T) *Manager {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return New(&device.Finder{Hub: hub, Sys: t.TempDir(), Dev: "/dev", Timeout: 50 * time.Millisecond})
+	return New(&device.Finder{Hub: hub, Sys: t.TempDir(), Dev: "/dev", Timeout: 50 * time.Millisecond}, nil)
 }
 
 func mounted(t *testing.T, path string) bool {
