@@ -92,6 +92,11 @@ type Config struct {
 	NICs  []NIC
 	// Shares are file systems served by vhost-user daemons that listen already.
 	Shares []Share
+	// EntropySource is the file that feeds the guest's random number device;
+	// empty means /dev/urandom.
+	EntropySource string
+	// FreePageReporting gives pages that the guest freed back to the host.
+	FreePageReporting bool
 	// HotplugSlots is how many devices can be plugged later.
 	HotplugSlots int
 	// Debug keeps the guest's kernel talkative on its console.

@@ -44,8 +44,8 @@ func commandLine(cfg hypervisor.Config, in inputs) []string {
 	args = append(args, channelArgs(in)...)
 	args = append(args,
 		"-device", at("virtio-rng-pci,rng=entropy", slotRNG),
-		"-object", "rng-random,id=entropy,filename=/dev/urandom",
-		"-device", at("virtio-balloon-pci,id=balloon,free-page-reporting=on,deflate-on-oom=on", slotBalloon),
+		"-object", "rng-random,id=entropy,filename="+quote(entropySource(cfg)),
+		"-device", at("virtio-balloon-pci,id=balloon,free-page-reporting="+onOff(cfg.FreePageReporting)+",deflate-on-oom=on", slotBalloon),
 		"-device", at("pvpanic-pci", slotPanic),
 	)
 	if cfg.Image != "" {
@@ -169,6 +169,20 @@ func bridgeArgs(cfg hypervisor.Config) []string {
 // at adds a place on the root bus to a device.
 func at(device string, slot int) string {
 	return fmt.Sprintf("%s,bus=pcie.0,addr=%#x", device, slot)
+}
+
+func entropySource(cfg hypervisor.Config) string {
+	if cfg.EntropySource == "" {
+		return "/dev/urandom"
+	}
+	return cfg.EntropySource
+}
+
+func onOff(on bool) string {
+	if on {
+		return "on"
+	}
+	return "off"
 }
 
 // quote doubles commas, which separate QEMU's options.

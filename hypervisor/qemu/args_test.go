@@ -49,7 +49,7 @@ func TestCommandLine(t *testing.T) {
 -device virtserialport,bus=serial.0,chardev=channel,name=katapod.mux
 -device virtio-rng-pci,rng=entropy,bus=pcie.0,addr=0x2
 -object rng-random,id=entropy,filename=/dev/urandom
--device virtio-balloon-pci,id=balloon,free-page-reporting=on,deflate-on-oom=on,bus=pcie.0,addr=0x3
+-device virtio-balloon-pci,id=balloon,free-page-reporting=off,deflate-on-oom=on,bus=pcie.0,addr=0x3
 -device pvpanic-pci,bus=pcie.0,addr=0x4
 -blockdev {"driver":"raw","file":{"driver":"file","filename":"/i"},"node-name":"node-image","read-only":true}
 -device {"addr":"0x5","bus":"pcie.0","disable-legacy":"on","drive":"node-image","driver":"virtio-blk-pci","id":"disk-image","serial":"image"}
@@ -112,6 +112,10 @@ func parts() []part {
 			c.NICs = []hypervisor.NIC{{ID: "n", MAC: "02:00:00:00:00:01", TapFDs: []int{1, 2}}}
 			in.queues["n"] = queueFDs{tap: []int{7, 8}, vhost: []int{9, 10}}
 		}, []string{"-netdev tap,id=net-n,fds=7:8,vhost=on,vhostfds=9:10\n", `"mq":true`, `"vectors":6`}, []string{"host_mtu"}},
+		{"entropy", func(c *hypervisor.Config, _ *inputs) { c.EntropySource = "/dev/a,b" },
+			[]string{"-object rng-random,id=entropy,filename=/dev/a,,b\n"}, []string{"urandom"}},
+		{"freed pages", func(c *hypervisor.Config, _ *inputs) { c.FreePageReporting = true },
+			[]string{"virtio-balloon-pci,id=balloon,free-page-reporting=on,deflate-on-oom=on,"}, nil},
 		{"nothing comes later", func(c *hypervisor.Config, _ *inputs) { c.HotplugSlots = 0 }, nil, []string{"pci-bridge"}},
 		{"machine version", func(c *hypervisor.Config, _ *inputs) { c.Machine = "pc-q35-7.2" }, []string{"-machine pc-q35-7.2,"}, nil},
 	}

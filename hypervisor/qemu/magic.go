@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"slices"
 
 	"github.com/katapod/katapod/hypervisor"
 )
@@ -28,12 +29,13 @@ func kernelMagic() []magic {
 }
 
 // imageMagic: super blocks of EROFS (0xE0F5E1E2 at 1024) and ext4 (0xEF53 at
-// 1024+56), little endian, from Linux's include/uapi/linux/magic.h and the
+// 1024+56), little endian, and XFS ("XFSB" at 0), from Linux's include/uapi/linux/magic.h and the
 // layouts in Documentation/filesystems.
 func imageMagic() []magic {
 	return []magic{
 		{"erofs", 1024, []byte{0xe2, 0xe1, 0xf5, 0xe0}},
 		{"ext4", 1024 + 56, []byte{0x53, 0xef}},
+		{"xfs", 0, []byte("XFSB")},
 	}
 }
 
@@ -64,11 +66,15 @@ func checkRoot(cfg hypervisor.Config) error {
 		return invalid("exactly one of image and initrd must be set: image %q, initrd %q", cfg.Image, cfg.Initrd)
 	}
 	if cfg.Initrd != "" {
-		return checkInitrd(cfg.Initrd)
+		return hypervisor.Because(hypervisor.ErrImage, checkInitrd(cfg.Initrd))
 	}
-	if cfg.ImageType != "erofs" && cfg.ImageType != "ext4" {
-		return invalid("the guest image's file system type is %q; allowed are erofs and ext4", cfg.ImageType)
+	if !slices.ContainsFunc(imageMagic(), func(m magic) bool { return m.kind == cfg.ImageType }) {
+		return invalid("the guest image's file system type is %q; allowed are erofs, ext4 and xfs", cfg.ImageType)
 	}
+	return hypervisor.Because(hypervisor.ErrImage, checkImage(cfg))
+}
+
+func checkImage(cfg hypervisor.Config) error {
 	kind, err := sniff(cfg.Image, imageMagic())
 	if err != nil {
 		return missing("the guest image", cfg.Image, err, "run make guest-image or correct \"image\" in the configuration")

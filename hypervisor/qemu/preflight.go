@@ -20,7 +20,8 @@ import (
 // it would come back as a timeout or an obscure message.
 func preflight(cfg hypervisor.Config) error {
 	checks := []func(hypervisor.Config) error{
-		checkNumbers, checkNames, checkMachine, checkSlots, checkBinary, checkKernel, checkRoot, checkDisks, checkShares,
+		checkNumbers, checkNames, checkMachine, checkSlots,
+		blame(hypervisor.ErrBinary, checkBinary), blame(hypervisor.ErrKernel, checkKernel), checkRoot, checkEntropy, checkDisks, checkShares,
 	}
 	for _, check := range checks {
 		if err := check(cfg); err != nil {
@@ -28,6 +29,11 @@ func preflight(cfg hypervisor.Config) error {
 		}
 	}
 	return nil
+}
+
+// blame gives what a check finds its cause.
+func blame(cause error, check func(hypervisor.Config) error) func(hypervisor.Config) error {
+	return func(cfg hypervisor.Config) error { return hypervisor.Because(cause, check(cfg)) }
 }
 
 // maxDir keeps Dir plus a socket's name within a unix socket address.
@@ -118,6 +124,16 @@ func checkBinary(cfg hypervisor.Config) error {
 	}
 	if st.IsDir() || st.Mode()&0o111 == 0 {
 		return invalid("QEMU %s is not an executable file; correct \"path\" in the configuration", cfg.Binary)
+	}
+	return nil
+}
+
+func checkEntropy(cfg hypervisor.Config) error {
+	if cfg.EntropySource == "" {
+		return nil
+	}
+	if _, err := os.Stat(cfg.EntropySource); err != nil {
+		return missing("the source of the guest's random numbers", cfg.EntropySource, err, "correct \"entropy_source\" in the configuration")
 	}
 	return nil
 }

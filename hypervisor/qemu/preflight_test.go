@@ -48,6 +48,10 @@ func TestPreflightAccepts(t *testing.T) {
 		"ext4 image": func(t *testing.T, c *hypervisor.Config) {
 			c.Image, c.ImageType = file(t, c.Dir, "ext4", imageWith(1080, 0x53, 0xef)), "ext4"
 		},
+		"xfs image": func(t *testing.T, c *hypervisor.Config) {
+			c.Image, c.ImageType = file(t, c.Dir, "xfs", imageWith(0, []byte("XFSB")...)), "xfs"
+		},
+		"source of entropy": func(_ *testing.T, c *hypervisor.Config) { c.EntropySource = "/dev/random" },
 		"bzImage": func(t *testing.T, c *hypervisor.Config) {
 			c.Kernel = file(t, c.Dir, "bzImage", imageWith(0x202, []byte("HdrS")...))
 		},
@@ -86,12 +90,13 @@ func TestPreflightRefuses(t *testing.T) {
 		{"no image", set(func(c *hypervisor.Config) { c.Image = "/nonexistent/i" }), errdefs.ErrNotFound, "make guest-image"},
 		{"corrupt image", func(t *testing.T, c *hypervisor.Config) { c.Image = file(t, c.Dir, "i", make([]byte, 8192)) }, invalidArgument, "no erofs"},
 		{"image of another type", set(func(c *hypervisor.Config) { c.ImageType = "ext4" }), invalidArgument, "no ext4"},
-		{"unknown image type", set(func(c *hypervisor.Config) { c.ImageType = "xfs" }), invalidArgument, "allowed are"},
+		{"unknown image type", set(func(c *hypervisor.Config) { c.ImageType = "btrfs" }), invalidArgument, "allowed are"},
 		{"image and initrd", set(func(c *hypervisor.Config) { c.Initrd = c.Kernel }), invalidArgument, "exactly one"},
 		{"neither image nor initrd", set(func(c *hypervisor.Config) { c.Image = "" }), invalidArgument, "exactly one"},
 		{"corrupt initrd", func(t *testing.T, c *hypervisor.Config) {
 			c.Image, c.Initrd = "", file(t, c.Dir, "r", []byte("xxxxxxxx"))
 		}, invalidArgument, "cpio"},
+		{"no source of entropy", set(func(c *hypervisor.Config) { c.EntropySource = "/nonexistent/random" }), errdefs.ErrNotFound, "entropy_source"},
 		{"no vCPU", set(func(c *hypervisor.Config) { c.VCPUs = 0 }), invalidArgument, "at least 1"},
 		{"little memory", set(func(c *hypervisor.Config) { c.MemoryMiB = 8 }), invalidArgument, "at least 64"},
 		{"long directory", set(func(c *hypervisor.Config) { c.Dir = "/" + strings.Repeat("d", maxDir) }), invalidArgument, "shorter"},
@@ -124,6 +129,33 @@ func TestPreflightRefuses(t *testing.T) {
 				t.Errorf("error %v, want %v and %q in it", err, tc.err, tc.says)
 			}
 		})
+	}
+}
+
+// TestPreflightBlames: an error says by a sentinel which file it is about.
+func TestPreflightBlames(t *testing.T) {
+	causes := []error{hypervisor.ErrBinary, hypervisor.ErrKernel, hypervisor.ErrImage}
+	for name, tc := range map[string]struct {
+		change func(*hypervisor.Config)
+		cause  error
+	}{
+		"binary":     {func(c *hypervisor.Config) { c.Binary = "/nonexistent" }, hypervisor.ErrBinary},
+		"kernel":     {func(c *hypervisor.Config) { c.Kernel = c.Binary }, hypervisor.ErrKernel},
+		"image":      {func(c *hypervisor.Config) { c.Image = c.Kernel }, hypervisor.ErrImage},
+		"initrd":     {func(c *hypervisor.Config) { c.Image, c.Initrd = "", c.Kernel }, hypervisor.ErrImage},
+		"image type": {func(c *hypervisor.Config) { c.ImageType = "btrfs" }, nil},
+	} {
+		cfg := acceptable(t)
+		tc.change(&cfg)
+		err := preflight(cfg)
+		if err == nil {
+			t.Errorf("%s: no error", name)
+		}
+		for _, cause := range causes {
+			if errors.Is(err, cause) != (cause == tc.cause) {
+				t.Errorf("%s: %v is %v: %v", name, err, cause, errors.Is(err, cause))
+			}
+		}
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/containerd/errdefs"
 	"github.com/containerd/log"
 
 	"github.com/katapod/katapod/hypervisor"
@@ -80,6 +81,9 @@ func (vm *VM) boot(ctx context.Context) (*instance, error) {
 	}
 	accelerator, reason, err := accel.Choose(ctx, vm.cfg.Accelerator)
 	if err != nil {
+		if errdefs.IsFailedPrecondition(err) {
+			err = hypervisor.Because(hypervisor.ErrAcceleratorUnusable, err)
+		}
 		return nil, err
 	}
 	log.G(ctx).WithFields(log.Fields{"sandbox": vm.cfg.ID, "accelerator": accelerator, "reason": reason}).Debug("accelerator chosen")

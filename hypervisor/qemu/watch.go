@@ -122,16 +122,18 @@ func (i *instance) cause() error {
 	i.notes.mu.Lock()
 	defer i.notes.mu.Unlock()
 	n := i.notes
-	text := i.proc.ending()
+	text, kind := i.proc.ending(), error(nil)
 	panicLine := panicLine(i.console.String())
 	switch {
 	case n.unusable:
 		text = fmt.Sprintf("the accelerator %s is not usable on this host, it gave up on the guest's code; set the accelerator to tcg", i.res.in.accelerator)
+		kind = hypervisor.ErrAcceleratorUnusable
 	case n.panicked || panicLine != "":
 		text = "guest panic: the guest's kernel panicked"
 		if panicLine != "" {
 			text += " (" + panicLine + ")"
 		}
+		kind = hypervisor.ErrGuestPanicked
 	case n.reason == "guest-shutdown":
 		text = "the guest powered itself off"
 	case n.reason == "guest-reset":
@@ -141,6 +143,9 @@ func (i *instance) cause() error {
 		text += fmt.Sprintf("; QEMU said: %q", log)
 	}
 	err := fmt.Errorf("%s: %w", text, errdefs.ErrUnavailable)
+	if kind != nil {
+		err = hypervisor.Because(kind, err)
+	}
 	return errors.Join(err, n.extra)
 }
 

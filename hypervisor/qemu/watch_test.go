@@ -42,20 +42,21 @@ func TestCause(t *testing.T) {
 		name, command string
 		change        func(*instance)
 		says          []string
+		is            error
 	}{
-		{"exit", "exit 3", nil, []string{"QEMU exited with status 3"}},
-		{"signal", "kill -SEGV $$", nil, []string{"killed by signal 11"}},
-		{"log", "exit 1", func(i *instance) { _, _ = i.proc.log.Write([]byte("qemu: no memory\n")) }, []string{"status 1", "no memory"}},
-		{"panic event", "exit 0", event("GUEST_PANICKED", `{"action": "shutdown"}`), []string{"guest panic"}},
+		{"exit", "exit 3", nil, []string{"QEMU exited with status 3"}, nil},
+		{"signal", "kill -SEGV $$", nil, []string{"killed by signal 11"}, nil},
+		{"log", "exit 1", func(i *instance) { _, _ = i.proc.log.Write([]byte("qemu: no memory\n")) }, []string{"status 1", "no memory"}, nil},
+		{"panic event", "exit 0", event("GUEST_PANICKED", `{"action": "shutdown"}`), []string{"guest panic"}, hypervisor.ErrGuestPanicked},
 		{"panic on the console", "exit 0", func(i *instance) {
 			_, _ = i.console.Write([]byte("[1.0] Kernel panic - not syncing: VFS: Unable to mount root fs\r\n[1.1] CPU: 0\r\n"))
-		}, []string{"guest panic", "(VFS: Unable to mount root fs)"}},
-		{"power off", "exit 0", event("SHUTDOWN", `{"guest": true, "reason": "guest-shutdown"}`), []string{"powered itself off"}},
-		{"reboot", "exit 0", event("SHUTDOWN", `{"guest": true, "reason": "guest-reset"}`), []string{"reset itself"}},
+		}, []string{"guest panic", "(VFS: Unable to mount root fs)"}, hypervisor.ErrGuestPanicked},
+		{"power off", "exit 0", event("SHUTDOWN", `{"guest": true, "reason": "guest-shutdown"}`), []string{"powered itself off"}, nil},
+		{"reboot", "exit 0", event("SHUTDOWN", `{"guest": true, "reason": "guest-reset"}`), []string{"reset itself"}, nil},
 		{"accelerator", "kill -KILL $$", func(i *instance) {
 			i.notes.update(func(n *notes) { n.unusable = true })
-		}, []string{"accelerator kvm is not usable", "set the accelerator to tcg"}},
-		{"an event of another shape", "exit 4", event("SHUTDOWN", `[]`), []string{"status 4"}},
+		}, []string{"accelerator kvm is not usable", "set the accelerator to tcg"}, hypervisor.ErrAcceleratorUnusable},
+		{"an event of another shape", "exit 4", event("SHUTDOWN", `[]`), []string{"status 4"}, nil},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			i := ended(t, tc.command)
@@ -65,6 +66,11 @@ func TestCause(t *testing.T) {
 			err := i.cause()
 			if !errors.Is(err, errdefs.ErrUnavailable) {
 				t.Errorf("cause %v is not ErrUnavailable", err)
+			}
+			for _, kind := range []error{hypervisor.ErrGuestPanicked, hypervisor.ErrAcceleratorUnusable} {
+				if errors.Is(err, kind) != (kind == tc.is) {
+					t.Errorf("cause %v is %v: %v", err, kind, errors.Is(err, kind))
+				}
 			}
 			for _, s := range tc.says {
 				if !strings.Contains(err.Error(), s) {

@@ -24,6 +24,8 @@ type Config struct {
 	// "always", or "never", for which "none" is another name. Empty is "auto".
 	// The Rust daemon also has "metadata".
 	Cache string
+	// Debug makes the daemon tell what it does.
+	Debug bool
 	// ExtraArgs are appended to the driver's own arguments.
 	ExtraArgs []string
 	// Spawned, if set, is called with each process id of the daemon at once

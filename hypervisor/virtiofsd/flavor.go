@@ -75,16 +75,24 @@ func (f flavor) args(c Config, fd int, files uint64) ([]string, error) {
 			"--fd=" + strconv.Itoa(fd), "--shared-dir=" + c.SharedDir, "--cache=" + cache,
 			"--sandbox=namespace", "--seccomp=kill", "--xattr", "--rlimit-nofile=" + strconv.FormatUint(files, 10),
 		}
+		if c.Debug {
+			a = append(a, "--log-level=info")
+		}
 		if f.announceOption {
 			a = append(a, "--announce-submounts")
 		}
 		return append(a, c.ExtraArgs...), nil
 	}
+	// Not "debug", which writes lines for every request of the guest.
+	level := "warn"
+	if c.Debug {
+		level = "info"
+	}
 	// The C daemon always filters its system calls.
 	return append([]string{
 		"-f", "--fd=" + strconv.Itoa(fd), "--rlimit-nofile=" + strconv.FormatUint(files, 10),
 		"-o", "source=" + escape(c.SharedDir), "-o", "cache=" + cache,
-		"-o", "sandbox=namespace,xattr,announce_submounts,log_level=warn",
+		"-o", "sandbox=namespace,xattr,announce_submounts,log_level=" + level,
 	}, c.ExtraArgs...), nil
 }
 

@@ -269,3 +269,12 @@ func assertGone(t *testing.T, d *Daemon, c Config) {
 		t.Error("the socket is left")
 	}
 }
+
+func TestDebugArgs(t *testing.T) {
+	for f, want := range map[flavor]string{{}: ",log_level=info", {rust: true}: "--log-level=info"} {
+		got, err := f.args(Config{SharedDir: "/a", Debug: true}, 3, 99)
+		if err != nil || !strings.Contains(strings.Join(got, " "), want) {
+			t.Errorf("%+v: %q, %v; want %s in it", f, got, err, want)
+		}
+	}
+}
