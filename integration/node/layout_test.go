@@ -3,6 +3,7 @@
 package node
 
 import (
+	"os"
 	"strings"
 	"testing"
 
@@ -36,7 +37,12 @@ func TestLayoutIsShort(t *testing.T) {
 }
 
 func TestConfigIsWritten(t *testing.T) {
-	l := Layout{Root: t.TempDir(), Bin: "/b", Out: "/o"}
+	root, err := os.MkdirTemp("/tmp", "kp") // t.TempDir is too long for sockets below it
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(root)
+	l := Layout{Root: root, Bin: "/b", Out: "/o"}
 	if err := writeConfig(t.Context(), l); err != nil {
 		t.Fatal(err)
 	}
