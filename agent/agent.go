@@ -71,6 +71,7 @@ func asInit(ctx context.Context) error {
 	}
 	parameters, complaints := readParameters()
 	setLog(os.Stdout, parameters.LogLevel)
+	slog.Debug("the guest is mounted", "uptime", boot.Uptime())
 	for _, c := range complaints {
 		slog.Warn("ignored a kernel parameter", "error", c)
 	}
@@ -91,9 +92,8 @@ func setUp(parameters boot.Parameters, paths service.Paths) error {
 	if err := boot.Cgroups(paths.Cgroups, paths.CgroupParent); err != nil {
 		return err
 	}
-	if err := boot.RemoveStrays(); err != nil {
-		return err
-	}
+	// Beside the rest: the kernel takes its time for each link.
+	go logged("removing stray links", boot.RemoveStrays)
 	if err := boot.Loopback(); err != nil {
 		return err
 	}
@@ -138,7 +138,7 @@ func serve(ctx context.Context, parameters boot.Parameters, paths service.Paths)
 	go func() { ended <- parts.Streams.Serve(ctx, stdio) }()
 	go func() { ended <- server.Serve(ctx, rpc) }()
 	go func() { ended <- carry(ctx, guest) }()
-	slog.Info("the agent serves", "version", Version)
+	slog.Info("the agent serves", "version", Version, "uptime", boot.Uptime())
 	select {
 	case <-ctx.Done():
 		slog.Info("the guest was asked to end")

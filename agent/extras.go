@@ -43,6 +43,6 @@ func serveExtras(ctx context.Context, guest *transport.Guest, p boot.Parameters,
 
 func logged(what string, f func() error) {
 	if err := f(); err != nil {
-		slog.Error("ended: "+what, "error", err)
+		slog.Error(what+" failed", "error", err)
 	}
 }

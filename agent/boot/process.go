@@ -5,6 +5,7 @@ package boot
 import (
 	"fmt"
 	"os"
+	"time"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -85,4 +86,14 @@ func Loopback() error {
 		return fmt.Errorf("bring the loopback device up: %w", err)
 	}
 	return nil
+}
+
+// Uptime returns how long the guest's kernel has run, by the clock of its own
+// messages.
+func Uptime() time.Duration {
+	var ts unix.Timespec
+	if unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts) != nil {
+		return 0
+	}
+	return time.Duration(ts.Nano())
 }

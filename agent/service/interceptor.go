@@ -26,10 +26,18 @@ func Interceptor(ctx context.Context, unmarshal ttrpc.Unmarshaler, info *ttrpc.U
 			slog.Error("a call panicked", "call", info.FullMethod, "panic", p, "stack", string(debug.Stack()))
 			out, err = nil, fmt.Errorf("the agent failed in %s: %v: %w", info.FullMethod, p, errdefs.ErrInternal)
 		}
-		slog.Debug("call", "call", info.FullMethod, "took", time.Since(begin), "error", err)
+		logCall(info.FullMethod, time.Since(begin), err)
 		err = toStatus(err)
 	}()
 	return method(ctx, unmarshal)
+}
+
+func logCall(name string, took time.Duration, err error) {
+	if err != nil && !errors.Is(err, context.Canceled) {
+		slog.Info("a call failed", "call", name, "took", took, "error", err)
+		return
+	}
+	slog.Debug("call", "call", name, "took", took)
 }
 
 // toStatus gives an error its gRPC code. The texts cross as they are.
