@@ -14,7 +14,7 @@ import (
 )
 
 // Guest are the streams of a process, nil where there is none. Closing Stdin is
-// the end of the process's input.
+// the end of the process's input; Attach takes the others only.
 type Guest struct {
 	Stdin          io.WriteCloser
 	Stdout, Stderr io.ReadCloser
@@ -22,18 +22,24 @@ type Guest struct {
 
 // Streams are the engine's ends of one process's standard streams. It is safe
 // for concurrent use.
+//
+// The input is opened as late as at the process's start. A client begins to read
+// its own input when somebody reads the FIFO, and ctr is not ready to tell of
+// that input's end before it calls Start.
 type Streams struct {
-	in       *input
+	input    string // the input's path, empty for none
 	stdout   io.WriteCloser
 	stderr   io.WriteCloser
 	log      *log.Entry
 	closing  sync.Once
 	closeErr error
 
-	mu    sync.Mutex
-	pumps []*pump
-	guest Guest
-	ended bool
+	mu        sync.Mutex
+	in        *input // nil before OpenInput
+	inputEnds bool   // CloseStdin was called
+	pumps     []*pump
+	guest     Guest
+	ended     bool
 }
 
 // Open opens what the engine named, so that a bad name fails before anything
@@ -52,9 +58,10 @@ func (s *Streams) open(ctx context.Context, p Paths, namespace, container string
 		if err != nil {
 			return err
 		}
-		if s.in, err = openInput(t.path); err != nil {
+		if _, err := isFIFO(t.path); err != nil {
 			return fmt.Errorf("stdin of container %s: %w", container, err)
 		}
+		s.input = t.path
 	}
 	if t, err := parse(p.Stdout); err == nil && t.scheme == schemeBinary {
 		return s.openLogger(ctx, t, p, namespace, container)
@@ -110,19 +117,50 @@ func openNamed(name string) (io.WriteCloser, error) {
 	return openOutput(t.path)
 }
 
-// Attach begins to copy. It is called once; Streams owns the guest's streams
-// from then on.
+// OpenInput opens the process's input, if it has one. It is called once, when the
+// process is about to run.
+func (s *Streams) OpenInput() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.input == "" || s.ended {
+		return nil
+	}
+	in, err := openInput(s.input)
+	if err != nil {
+		return err
+	}
+	s.in = in
+	if s.inputEnds {
+		return s.in.release()
+	}
+	return nil
+}
+
+// Feed begins to copy the input that OpenInput opened. It is called once; Streams
+// owns the guest's side from then on.
+func (s *Streams) Feed(guest io.WriteCloser) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.guest.Stdin = guest
+	switch {
+	case guest == nil:
+	case s.ended || s.in == nil:
+		_ = guest.Close() // there is nothing to come
+	default:
+		// Not among the pumps: nobody waits for the rest of an input.
+		go s.feed(s.in, guest)
+	}
+}
+
+// Attach begins to copy the outputs. It is called once; Streams owns the guest's
+// side from then on.
 func (s *Streams) Attach(g Guest) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.guest = g
+	s.guest.Stdout, s.guest.Stderr = g.Stdout, g.Stderr
 	if s.ended {
-		closeGuest(g)
+		closeGuest(s.guest)
 		return
-	}
-	if s.in != nil && g.Stdin != nil {
-		// Not among the pumps: nobody waits for the rest of an input.
-		go s.feed(s.in, g.Stdin)
 	}
 	if s.stdout != nil && g.Stdout != nil {
 		s.pumps = append(s.pumps, startPump(s.stdout, g.Stdout, s.log.WithField("stream", "stdout")))
@@ -148,8 +186,12 @@ func (s *Streams) feed(in *input, guest io.WriteCloser) {
 }
 
 // CloseStdin lets the input end once the engine's own writers are gone, as
-// CloseIO asks. It may be called again, and without an input.
+// CloseIO asks. It may be
+// called again, before OpenInput, and without an input.
 func (s *Streams) CloseStdin() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.inputEnds = true
 	if s.in == nil {
 		return nil
 	}
@@ -175,12 +217,12 @@ func (s *Streams) Close() error {
 	s.closing.Do(func() {
 		s.mu.Lock()
 		s.ended = true
-		g := s.guest
+		g, in := s.guest, s.in
 		s.mu.Unlock()
 		closeGuest(g)
 		var errs []error
-		if s.in != nil {
-			errs = append(errs, s.in.Close())
+		if in != nil {
+			errs = append(errs, in.Close())
 		}
 		for _, w := range []io.WriteCloser{s.stdout, s.stderr} {
 			if w == nil {

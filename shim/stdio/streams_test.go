@@ -33,6 +33,16 @@ func guest() (Guest, ends) {
 	return Guest{Stdin: inW, Stdout: outR, Stderr: errR}, ends{inR, outW, errW}
 }
 
+// begin connects all streams, as the start of a process does.
+func begin(t *testing.T, s *Streams, g Guest) {
+	t.Helper()
+	if err := s.OpenInput(); err != nil {
+		t.Fatal(err)
+	}
+	s.Attach(g)
+	s.Feed(g.Stdin)
+}
+
 func fifo(t *testing.T, name string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), name)
@@ -88,7 +98,7 @@ func TestABurstAndAnImmediateExitLoseNoByte(t *testing.T) {
 	engine := engineReads(t, out)
 	s := open(t, Paths{Stdout: out})
 	g, e := guest()
-	s.Attach(g)
+	begin(t, s, g)
 	sent := bytes.Repeat([]byte("katapod!"), 1<<20)
 	go func() {
 		_, _ = e.stdout.Write(sent)
@@ -115,7 +125,7 @@ func TestASlowReaderHoldsUpNoOtherStream(t *testing.T) {
 	s := open(t, Paths{Stdout: out, Stderr: errs})
 	engine := engineReads(t, errs)
 	g, e := guest()
-	s.Attach(g)
+	begin(t, s, g)
 	go func() { _, _ = e.stdout.Write(make([]byte, 1<<20)) }() // nobody reads it
 	go func() {
 		_, _ = e.stderr.Write([]byte("heard"))
@@ -132,7 +142,7 @@ func TestDetachIsNotTheEndOfInput(t *testing.T) {
 	in := fifo(t, "stdin")
 	s := open(t, Paths{Stdin: in})
 	g, e := guest()
-	s.Attach(g)
+	begin(t, s, g)
 	for _, word := range []string{"first", "second"} {
 		client := opened(t, in, os.O_WRONLY)
 		if _, err := client.WriteString(word); err != nil {
@@ -164,12 +174,12 @@ func TestDetachIsNotTheEndOfInput(t *testing.T) {
 func TestCloseIOWaitsForWhatTheClientStillWrites(t *testing.T) {
 	in := fifo(t, "stdin")
 	s := open(t, Paths{Stdin: in})
-	client := opened(t, in, os.O_WRONLY)
+	client := opened(t, in, os.O_RDWR) // nobody else has it open yet
 	if err := s.CloseStdin(); err != nil {
 		t.Fatal(err)
 	}
 	g, e := guest()
-	s.Attach(g)
+	begin(t, s, g)
 	go func() {
 		_, _ = client.WriteString("late words")
 		_ = client.Close()
@@ -186,7 +196,7 @@ func TestDrainGivesUpOnAnOutputThatAChildHolds(t *testing.T) {
 	engine := engineReads(t, out)
 	s := open(t, Paths{Stdout: out})
 	g, e := guest()
-	s.Attach(g)
+	begin(t, s, g)
 	if _, err := e.stdout.Write([]byte("last words")); err != nil {
 		t.Fatal(err)
 	}
@@ -201,7 +211,7 @@ func TestAReaderMayLeaveAndComeBack(t *testing.T) {
 	s := open(t, Paths{Stdout: out})
 	first := engineReads(t, out)
 	g, e := guest()
-	s.Attach(g)
+	begin(t, s, g)
 	if err := first.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -224,7 +234,7 @@ func TestCloseEndsACopyThatNobodyReads(t *testing.T) {
 		t.Fatal(err)
 	}
 	g, e := guest()
-	s.Attach(g)
+	begin(t, s, g)
 	wrote := make(chan error, 1)
 	go func() {
 		_, err := e.stdout.Write(make([]byte, 1<<20))
@@ -252,7 +262,7 @@ func TestFileNameAppends(t *testing.T) {
 	}
 	s := open(t, Paths{Stdout: "file://" + path, Stderr: "file://" + path})
 	g, e := guest()
-	s.Attach(g)
+	begin(t, s, g)
 	_, _ = e.stdout.Write([]byte("out "))
 	_ = e.stdout.Close()
 	_, _ = e.stderr.Write([]byte("err"))
@@ -274,7 +284,7 @@ func TestLoggingProgram(t *testing.T) {
 	name := "binary://" + program + "?level=debug"
 	s := open(t, Paths{Stdout: name, Stderr: name})
 	g, e := guest()
-	s.Attach(g)
+	begin(t, s, g)
 	for w, text := range map[*io.PipeWriter]string{e.stdout: "out\n", e.stderr: "err\n"} {
 		_, _ = w.Write([]byte(text))
 		_ = w.Close()

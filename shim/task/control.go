@@ -126,17 +126,3 @@ func (p *process) remember(size windowSize) bool {
 	p.size = &size
 	return true
 }
-
-// CloseIO lets the input of a process end once the engine's writers are gone.
-func (s *Service) CloseIO(_ context.Context, r *taskapi.CloseIORequest) (*empty, error) {
-	_, p, err := s.process(r.ID, r.ExecID)
-	if err != nil {
-		return nil, err
-	}
-	if r.Stdin {
-		if err := p.streams.CloseStdin(); err != nil {
-			return nil, err
-		}
-	}
-	return &empty{}, nil
-}

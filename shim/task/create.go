@@ -148,19 +148,11 @@ func (s *Service) addContainer(ctx context.Context, vm pod.Sandbox, kind podkind
 		})
 	}
 	if err != nil {
-		if closed := p.streams.Close(); closed != nil {
-			log.G(ctx).WithError(closed).Warn("streams of a container that was not created")
-		}
-		return nil, err
+		return nil, errors.Join(err, p.streams.Close())
 	}
 	p.guest = c.guest.Init()
 	p.attach()
 	return c, nil
-}
-
-// attach connects the engine's streams with the guest's.
-func (p *process) attach() {
-	p.streams.Attach(stdio.Guest{Stdin: p.guest.Stdin(), Stdout: p.guest.Stdout(), Stderr: p.guest.Stderr()})
 }
 
 func readSpec(bundle string) (*specs.Spec, error) {

@@ -4,6 +4,7 @@ package task
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/containerd/containerd/api/events"
@@ -60,10 +61,7 @@ func (s *Service) addExec(ctx context.Context, c *container, r *taskapi.ExecProc
 		Stdin: paths.HasStdin(), Stdout: paths.HasStdout(), Stderr: paths.HasStderr(),
 	})
 	if err != nil {
-		if closed := p.streams.Close(); closed != nil {
-			log.G(ctx).WithError(closed).Warn("streams of an exec that was not added")
-		}
-		return nil, err
+		return nil, errors.Join(err, p.streams.Close())
 	}
 	c.add(p)
 	return p, nil

@@ -5,7 +5,9 @@ package task
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -17,6 +19,7 @@ import (
 	"github.com/containerd/containerd/api/types/task"
 	"github.com/containerd/errdefs"
 	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
 	"google.golang.org/protobuf/proto"
 )
 
@@ -186,5 +189,26 @@ func TestAnOOMKillIsToldBeforeTheExit(t *testing.T) {
 	}
 	if kills != 1 {
 		t.Errorf("the statistics after the exit tell of %d out-of-memory kills", kills)
+	}
+}
+
+func TestCloseIOBeforeTheStartOfAnExec(t *testing.T) {
+	b := newBench(t)
+	b.mustCreate(t, "c", nil)
+	b.mustStart(t, "c", "")
+	in := filepath.Join(b.dir, "in")
+	if err := unix.Mkfifo(in, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	b.mustExec(t, &taskapi.ExecProcessRequest{ID: "c", ExecID: "e", Stdin: in})
+	if f, err := os.OpenFile(in, os.O_WRONLY|unix.O_NONBLOCK, 0); err == nil {
+		_ = f.Close()
+		t.Error("somebody reads the input of an exec that was not started: ctr would miss its end")
+	}
+	_, err := b.CloseIO(t.Context(), &taskapi.CloseIORequest{ID: "c", ExecID: "e", Stdin: true})
+	is(t, "CloseIO", err, nil)
+	b.mustStart(t, "c", "e")
+	if rest, err := io.ReadAll(b.vm().container("c").exec("e").in); err != nil || len(rest) != 0 {
+		t.Errorf("the exec read %q, error %v", rest, err)
 	}
 }

@@ -4,6 +4,7 @@ package task
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/containerd/containerd/api/events"
 	taskapi "github.com/containerd/containerd/api/runtime/task/v3"
@@ -37,7 +38,7 @@ func (s *Service) start(ctx context.Context, p *process) error {
 	if err := p.require("start", task.Status_CREATED); err != nil {
 		return err
 	}
-	if err := p.guest.Start(ctx); err != nil {
+	if err := p.run(ctx); err != nil {
 		return err
 	}
 	pid := s.Pod.PID()
@@ -45,15 +46,27 @@ func (s *Service) start(ctx context.Context, p *process) error {
 	p.pid, p.status = pid, task.Status_RUNNING
 	size := p.size
 	p.mu.Unlock()
-	if p.execID != "" {
-		p.attach() // an exec has streams only now
-	}
 	if size != nil {
 		if err := p.guest.Resize(ctx, size.width, size.height); err != nil {
 			log.G(ctx).WithError(err).Warn("the terminal keeps its size")
 		}
 	}
 	s.Events.Publish(p.started(pid))
+	return nil
+}
+
+// run has the guest run the process, and connects what it has of streams now.
+func (p *process) run(ctx context.Context) error {
+	if err := p.streams.OpenInput(); err != nil {
+		return fmt.Errorf("start %s: %w", p, err)
+	}
+	if err := p.guest.Start(ctx); err != nil {
+		return err
+	}
+	if p.execID != "" {
+		p.attach() // that of an init was done by Create
+	}
+	p.streams.Feed(p.guest.Stdin())
 	return nil
 }
 

@@ -23,6 +23,7 @@ const endTimeout = 30 * time.Second
 // they hear of the exit. A lone container's VM ends behind its exit.
 func (s *Service) watch(ctx context.Context, c *container, p *process) {
 	<-p.guest.Done()
+	p.settleStart()
 	if p.execID == "" && c.kind == podkind.Sandbox {
 		s.endPod(ctx)
 	}
@@ -32,6 +33,12 @@ func (s *Service) watch(ctx context.Context, c *container, p *process) {
 	if p.execID == "" && c.kind == podkind.Lone {
 		s.endPod(ctx)
 	}
+}
+
+// settleStart waits until a start that is under way has connected the streams.
+func (p *process) settleStart() {
+	p.starting.Lock()
+	defer p.starting.Unlock()
 }
 
 // recordExit changes the state and publishes the exit in one step, so that a
