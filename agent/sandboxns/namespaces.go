@@ -95,8 +95,15 @@ func hold(path string, flag int, setup func() error) (string, error) {
 func inThread(f func() error) error {
 	out := make(chan error, 1)
 	go func() {
-		// Never unlocked: the thread ends with the goroutine.
 		runtime.LockOSThread()
+		if unix.Gettid() == unix.Getpid() {
+			// The main thread cannot end before the program: keep it busy while
+			// another one does the work.
+			defer runtime.UnlockOSThread()
+			out <- inThread(f)
+			return
+		}
+		// Never unlocked: the thread ends with the goroutine.
 		out <- f()
 	}()
 	return <-out
