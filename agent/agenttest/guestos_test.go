@@ -47,6 +47,12 @@ func testNetwork(t *testing.T, g *guestUser) {
 	if got["eth0"] != "1400"+nicMAC+"[10.1.2.3/24 fd00::3/64]" {
 		t.Errorf("interfaces %v", got)
 	}
+	g.routes(t)
+	g.rules(t)
+}
+
+func (g *guestUser) routes(t *testing.T) {
+	t.Helper()
 	routes, err := g.agent.UpdateRoutes(g.ctx, &agentpb.UpdateRoutesRequest{Routes: &agentpb.Routes{Routes: []*typespb.Route{
 		{Gateway: "10.7.7.1", Device: "eth0"},
 		{Dest: "10.7.7.1/32", Device: "eth0", Scope: 253, Source: "10.1.2.3"},
@@ -73,6 +79,10 @@ func testNetwork(t *testing.T, g *guestUser) {
 	}}}); err != nil {
 		t.Error(err)
 	}
+}
+
+func (g *guestUser) rules(t *testing.T) {
+	t.Helper()
 	rules := "*filter\n:INPUT ACCEPT [0:0]\n:FORWARD ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n-A INPUT -p tcp -m tcp --dport 4242 -j DROP\nCOMMIT\n"
 	for _, v6 := range []bool{false, true} {
 		if _, err := g.agent.SetIPTables(g.ctx, &agentpb.SetIPTablesRequest{IsIpv6: v6, Data: []byte(rules)}); err != nil {

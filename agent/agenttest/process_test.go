@@ -82,12 +82,12 @@ func testExec(t *testing.T, g *guestUser) {
 	p := g.run(t, "sleep 1000")
 	out := g.output(t, p, func(s *agentpb.Process) {
 		s.User = &agentpb.User{UID: 1000, GID: 1001, AdditionalGids: []uint32{5, 6}}
-		s.Cwd, s.NoNewPrivileges, s.OOMScoreAdj = "/work", true, 333
+		s.Cwd, s.NoNewPrivileges, s.OOMScoreAdj = "/srv", true, 333
 		s.Env = append(s.Env, "COLOR=green")
 		s.Capabilities = &agentpb.LinuxCapabilities{Bounding: []string{"CAP_KILL"}}
 		s.Rlimits = []*agentpb.POSIXRlimit{{Type: "RLIMIT_NOFILE", Hard: 77, Soft: 66}}
 	}, "pwd; echo $COLOR; id -u; id -g; ulimit -n; cat /proc/self/oom_score_adj; grep -E '^(Groups|CapBnd|CapEff|NoNewPrivs)' /proc/self/status")
-	want := "/work\ngreen\n1000\n1001\n66\n333\nGroups:\t5 6 \nCapEff:\t0000000000000000\nCapBnd:\t0000000000000020\nNoNewPrivs:\t1\n"
+	want := "/srv\ngreen\n1000\n1001\n66\n333\nGroups:\t5 6 \nCapEff:\t0000000000000000\nCapBnd:\t0000000000000020\nNoNewPrivs:\t1\n"
 	if out != want {
 		t.Errorf("exec's specification:\n got %q\nwant %q", out, want)
 	}

@@ -133,7 +133,7 @@ func arguments(guest, socket, rootfs, scratch string) []string {
 func makeRootfs(t *testing.T, dir, image string) {
 	t.Helper()
 	root := filepath.Join(dir, "rootfs")
-	for _, d := range []string{"bin", "proc", "sys", "dev", "tmp", "etc", "work"} {
+	for _, d := range []string{"bin", "proc", "sys", "dev", "tmp", "etc", "srv"} {
 		if err := os.MkdirAll(filepath.Join(root, d), 0o755); err != nil {
 			t.Fatal(err)
 		}
