@@ -25,9 +25,9 @@ const (
 
 // Devices that come later sit behind one conventional PCI bridge, where ACPI
 // announces them. It costs a boot little, and the same for any number of slots.
-// PCIe root ports, which hold one device each, cost about 20 ms apiece under
-// translation: by medians of a kernel's boot, 16 of them take a third longer
-// than none, and the bridge a tenth.
+// PCIe root ports hold one device each: under translation, 10 of them add 17 %
+// to the processor time of a kernel's boot, 16 of them 27 %, and the bridge 4 %
+// (medians of the ratios of 12 boots each to one with neither).
 const (
 	bridgeID = "later"
 	// maxLater is the number of slots of a bus less slot 0, which is the hot-plug
