@@ -14,6 +14,8 @@ import (
 
 	"github.com/containerd/errdefs"
 	"github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/katapod/katapod/hypervisor"
 )
 
 // soon is far less than any timeout of a call, and far more than a busy host
@@ -32,7 +34,7 @@ func killers() map[string]struct {
 	return map[string]killer{
 		"process":     {func(f *fixture) { _ = f.vm.crash() }, CodeVMMDied},
 		"vmm":         {func(f *fixture) { f.vm.die("killed by signal 9") }, CodeVMMDied},
-		"guest panic": {func(f *fixture) { f.vm.die("guest panic: the guest's kernel panicked") }, CodeGuestPanicked},
+		"guest panic": {func(f *fixture) { f.vm.Die(hypervisor.Because(hypervisor.ErrGuestPanicked, errors.New("it panicked"))) }, CodeGuestPanicked},
 		"agent":       {func(f *fixture) { f.vm.cutAgent() }, CodeAgentLost},
 		"virtiofsd":   {func(f *fixture) { f.host.share.end(errors.New("segmentation fault")) }, CodeVirtiofsdDied},
 	}

@@ -9,6 +9,7 @@ type Code string
 const (
 	CodeConfigInvalid       Code = "config-invalid"
 	CodeKernelMissing       Code = "kernel-missing"
+	CodeKernelCorrupt       Code = "kernel-corrupt"
 	CodeImageMissing        Code = "image-missing"
 	CodeImageCorrupt        Code = "image-corrupt"
 	CodeVMMMissing          Code = "vmm-missing"
@@ -35,7 +36,7 @@ const (
 // Codes lists all codes.
 func Codes() []Code {
 	return []Code{
-		CodeConfigInvalid, CodeKernelMissing, CodeImageMissing, CodeImageCorrupt, CodeVMMMissing, CodeVMMFailed,
+		CodeConfigInvalid, CodeKernelMissing, CodeKernelCorrupt, CodeImageMissing, CodeImageCorrupt, CodeVMMMissing, CodeVMMFailed,
 		CodeVMMDied, CodeHostOOM, CodeAcceleratorUnusable, CodeVirtiofsdMissing, CodeVirtiofsdDied, CodeShareFailed,
 		CodeCgroupFailed, CodeNetworkUnsupported, CodeNetworkFailed, CodeGuestPanicked, CodeAgentTimeout,
 		CodeAgentLost, CodeAgentFailed, CodeTooLarge, CodeCancelled, CodeStopped, CodeInternal,
@@ -49,6 +50,8 @@ func (c Code) Remedy() string {
 		return "correct the configuration or the pod's annotations"
 	case CodeKernelMissing:
 		return "install the guest kernel, or correct \"kernel\" in the configuration"
+	case CodeKernelCorrupt:
+		return "install the guest kernel again, or correct \"kernel\" in the configuration: the file is no kernel"
 	case CodeImageMissing:
 		return "install the guest image, or correct \"image\" or \"initrd\" in the configuration"
 	case CodeImageCorrupt:

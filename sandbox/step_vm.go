@@ -49,8 +49,11 @@ func (s *Sandbox) vmConfig() hypervisor.Config {
 		MemoryMiB:    size.MemoryMiB,
 		NICs:         s.network.nics(),
 		HotplugSlots: h.HotplugSlots(),
-		Debug:        h.Debug,
-		Spawned:      s.adopt,
+
+		EntropySource:     h.EntropySource,
+		FreePageReporting: h.ReclaimGuestFreedMemory,
+		Debug:             h.Debug,
+		Spawned:           s.adopt,
 	}
 	if h.Initrd == "" {
 		c.Image, c.ImageType = h.Image, h.RootfsType
@@ -85,25 +88,4 @@ func (s *Sandbox) undoVM(ctx context.Context) error {
 		return fmt.Errorf("stop the VM: %w", err)
 	}
 	return nil
-}
-
-// vmCode finds the code of what a VMM says about its end. Drivers describe it
-// in a sentence only; these are the words that the VM contract's suite has them
-// use.
-func vmCode(cause error) (Code, bool) {
-	text := cause.Error()
-	for _, known := range []struct {
-		words string
-		code  Code
-	}{
-		{"guest panic", CodeGuestPanicked},
-		{"the accelerator ", CodeAcceleratorUnusable},
-		{"the guest image ", CodeImageCorrupt},
-		{"the guest initrd ", CodeImageCorrupt},
-	} {
-		if strings.Contains(text, known.words) {
-			return known.code, true
-		}
-	}
-	return "", false
 }
