@@ -26,6 +26,9 @@ type Drivers struct {
 	RemoveCgroup func(path string) error
 	// Network is what is done in network namespaces.
 	Network Network
+	// OpenVhostNet opens the kernel's network back end, once per queue; none on
+	// a host without.
+	OpenVhostNet func(queues int) ([]*os.File, error)
 	// StartShare runs the daemon that serves the share, listening already.
 	StartShare func(ctx context.Context, c ShareConfig) (ShareDaemon, error)
 	// Mounts mounts on the host.
@@ -70,8 +73,9 @@ type Network interface {
 // ShareConfig is what the daemon of the share is started with.
 type ShareConfig struct {
 	// Binary is virtiofsd's path; Socket is where it listens; Dir is what it
-	// serves; Cache and ExtraArgs are passed on.
+	// serves; Cache and ExtraArgs are passed on; Debug makes it talkative.
 	Binary, Socket, Dir, Cache string
+	Debug                      bool
 	ExtraArgs                  []string
 	// Spawned is called with each of its process ids at once after it began.
 	Spawned func(pid int) error

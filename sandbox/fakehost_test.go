@@ -35,6 +35,8 @@ type fakeHost struct {
 	fail   map[string]error // by the first word of a thing
 	state  network.State
 	share  *fakeShare
+	vhost  []*os.File
+	served ShareConfig
 }
 
 func newFakeHost() *fakeHost {
@@ -81,10 +83,18 @@ func (h *fakeHost) drivers(vm *fakeVM) Drivers {
 		},
 		RemoveCgroup: func(path string) error { return h.remove("cgroup", path) },
 		Network:      fakeNetwork{h},
+		OpenVhostNet: func(queues int) ([]*os.File, error) {
+			files, err := openEach(os.DevNull, queues)
+			h.mu.Lock()
+			defer h.mu.Unlock()
+			h.vhost = append(h.vhost, files...)
+			return files, errors.Join(err, h.fail["vhost"])
+		},
 		StartShare: func(_ context.Context, c ShareConfig) (ShareDaemon, error) {
 			if err := h.make("share", c.Dir); err != nil {
 				return nil, err
 			}
+			h.served = c
 			h.share = &fakeShare{host: h, dir: c.Dir, done: make(chan struct{})}
 			return h.share, c.Spawned(os.Getppid())
 		},

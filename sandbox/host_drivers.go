@@ -35,6 +35,7 @@ func hostDrivers() Drivers {
 		NewCgroup:    newHostCgroup,
 		RemoveCgroup: removeHostCgroup,
 		Network:      hostNetwork{},
+		OpenVhostNet: openVhostNet,
 		StartShare:   startVirtiofsd,
 		Mounts:       hostMounts{},
 		Facts:        storage.Host{},

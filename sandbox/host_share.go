@@ -11,7 +11,7 @@ import (
 // startVirtiofsd is the real Drivers.StartShare.
 func startVirtiofsd(ctx context.Context, c ShareConfig) (ShareDaemon, error) {
 	d, err := virtiofsd.Start(ctx, virtiofsd.Config{
-		Binary: c.Binary, Socket: c.Socket, SharedDir: c.Dir, Cache: c.Cache,
+		Binary: c.Binary, Socket: c.Socket, SharedDir: c.Dir, Cache: c.Cache, Debug: c.Debug,
 		ExtraArgs: c.ExtraArgs, Spawned: c.Spawned,
 	})
 	if err != nil {

@@ -34,6 +34,7 @@ type link struct {
 	endpoint network.Endpoint
 	tap      string
 	files    []*os.File // queues, until the VMM has them
+	vhost    []*os.File // of vhost-net, one per queue or none, as long
 	// path is where the guest finds a device that was plugged later.
 	path hypervisor.PCIPath
 }
@@ -77,6 +78,9 @@ func (l link) nic() hypervisor.NIC {
 	for _, f := range l.files {
 		nic.TapFDs = append(nic.TapFDs, int(f.Fd()))
 	}
+	for _, f := range l.vhost {
+		nic.VhostFDs = append(nic.VhostFDs, int(f.Fd()))
+	}
 	return nic
 }
 
@@ -90,10 +94,9 @@ func (n *podNetwork) closeFiles() {
 }
 
 func (l *link) closeFiles() {
-	for _, f := range l.files {
-		_ = f.Close()
-	}
-	l.files = nil
+	closeAll(l.files)
+	closeAll(l.vhost)
+	l.files, l.vhost = nil, nil
 }
 
 // networked tells whether the guest gets what is in the pod's namespace.
@@ -127,6 +130,9 @@ func (s *Sandbox) connect(ctx context.Context, ep network.Endpoint) (link, error
 		l.files, err = s.drivers.Network.Connect(netns, l.tap, ep, s.size().Queues)
 		return err
 	})
+	if err == nil {
+		err = s.accelerate(&l)
+	}
 	if err != nil {
 		return link{}, fmt.Errorf("join interface %s (%s) to the VM: %w", ep.Name, ep.Kind, err)
 	}

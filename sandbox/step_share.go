@@ -41,7 +41,7 @@ func (s *Sandbox) startShare(ctx context.Context) error {
 	}
 	h := s.options.Config.Hypervisor
 	daemon, err := s.drivers.StartShare(ctx, ShareConfig{
-		Binary: h.Virtiofsd(), Socket: s.shareSocket(), Dir: dir, Cache: h.VirtioFSCache,
+		Binary: h.Virtiofsd(), Socket: s.shareSocket(), Dir: dir, Cache: h.VirtioFSCache, Debug: h.Debug,
 		ExtraArgs: h.VirtioFSExtraArgs, Spawned: s.adopt,
 	})
 	if err != nil {
