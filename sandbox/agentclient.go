@@ -84,7 +84,8 @@ func (a *agentClient) explain(ctx context.Context, what string, timeout time.Dur
 		return a.life.explain(what, native)
 	case ctx.Err() != nil:
 		return fmt.Errorf("%s: the caller gave up: %w", what, context.Cause(ctx))
-	case errors.Is(native, context.DeadlineExceeded):
+	// The client's own error is not one of gRPC, and ToNative loses it.
+	case errors.Is(native, context.DeadlineExceeded), errors.Is(err, context.DeadlineExceeded):
 		return fmt.Errorf("%s: the agent did not answer within %v: %w", what, timeout, context.DeadlineExceeded)
 	case errors.Is(err, ttrpc.ErrClosed):
 		return fmt.Errorf("%s: the connection to the agent is closed: %w", what, errdefs.ErrUnavailable)

@@ -12,7 +12,7 @@ import (
 )
 
 // Everything that can end a pod under its containers reports to died: the VMM,
-// its helpers and the agent's connection. The first report counts; it ends the
+// its helpers, the agent's connection and an agent that hangs. The first report counts; it ends the
 // pod's life, and with it every call to the guest, and leads to bury.
 
 // watchVM reports the VMM's end.

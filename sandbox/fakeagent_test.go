@@ -33,6 +33,7 @@ type fakeAgent struct {
 	seen    map[string]proto.Message
 	fail    map[string]error
 	hang    map[string]chan struct{} // closed when the call has arrived
+	stuck   func(name string) bool   // calls that hang; set before the start
 	procs   map[string]*fakeProc
 	arrived map[stdio.Token]chan net.Conn
 	oom     chan string
@@ -86,6 +87,9 @@ func (a *fakeAgent) intercept(ctx context.Context, unmarshal ttrpc.Unmarshaler, 
 	err, arrived := a.fail[name], a.hang[name]
 	delete(a.hang, name)
 	a.mu.Unlock()
+	if arrived == nil && a.stuck != nil && a.stuck(name) {
+		arrived = make(chan struct{})
+	}
 	if arrived != nil {
 		close(arrived)
 		<-a.ended

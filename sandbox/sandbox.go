@@ -30,6 +30,7 @@ type Sandbox struct {
 	oom       chan string
 	parts     parts
 	network   podNetwork
+	liveness  liveness // set before the start
 	// closeLedger gives the ledger up once the pod is no more.
 	closeLedger sync.Once
 
@@ -69,6 +70,7 @@ func New(o Options, d Drivers) (*Sandbox, error) {
 		oom:        make(chan string),
 		state:      StateCreated,
 		containers: map[string]*Container{},
+		liveness:   defaultLiveness(),
 	}
 	return s, nil
 }
@@ -141,6 +143,7 @@ func (s *Sandbox) Start(ctx context.Context) error {
 		s.log.WithError(err).Warn("cannot store the timeline of the start for other tools")
 	}
 	go s.collectOOM()
+	go s.watchAgent()
 	return nil
 }
 

@@ -13,10 +13,7 @@ import (
 
 // startAgent waits until the agent answers. The VM's end ends the wait.
 func (s *Sandbox) startAgent(ctx context.Context) error {
-	timeout := s.options.Config.Agent.DialTimeout.Duration()
-	if timeout <= 0 {
-		timeout = dialTimeout
-	}
+	timeout := s.dialTimeout()
 	dialCtx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	began := time.Now()
@@ -32,6 +29,14 @@ func (s *Sandbox) startAgent(ctx context.Context) error {
 	check := max(checkTimeout, timeout-time.Since(began))
 	_, err = ask(ctx, agent, "check the agent's health", check, agent.health.Check, &agentpb.CheckRequest{})
 	return err
+}
+
+// dialTimeout bounds the wait for the agent's first answer.
+func (s *Sandbox) dialTimeout() time.Duration {
+	if t := s.options.Config.Agent.DialTimeout.Duration(); t > 0 {
+		return t
+	}
+	return dialTimeout
 }
 
 func (s *Sandbox) undoAgent(context.Context) error {

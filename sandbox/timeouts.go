@@ -40,6 +40,15 @@ const (
 	releaseTimeout = 20 * time.Second
 	// vmStopTimeout bounds the kill of the VMM.
 	vmStopTimeout = 10 * time.Second
+	// livenessInterval spaces the questions whether the agent still answers: one
+	// costs a guest under emulation less than a millisecond of a processor.
+	livenessInterval = 5 * time.Second
+	// livenessAnswer and livenessMisses bound a guest that hangs to 45 s. A guest
+	// that swaps, or writes back its disks on a busy host, may be silent for
+	// seconds; killing one that comes back costs more than waiting for one that
+	// does not.
+	livenessAnswer = 10 * time.Second
+	livenessMisses = 3
 	// oomRetryDelay spaces GetOOMEvent calls that an agent refuses.
 	oomRetryDelay = time.Second
 )

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package sandbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/katapod/katapod/protocols/agentpb"
+)
+
+// liveness is how the agent of a pod that runs is found to hang: every so often
+// it is asked, and after some questions in a row without an answer the pod dies.
+type liveness struct {
+	every, answer time.Duration
+	misses        int
+}
+
+// defaultLiveness has the reasons at its constants.
+func defaultLiveness() liveness {
+	return liveness{every: livenessInterval, answer: livenessAnswer, misses: livenessMisses}
+}
+
+// watchAgent ends the pod when its agent no longer answers: a guest or VMM that
+// hangs keeps its process and its connection, and nothing else would notice.
+func (s *Sandbox) watchAgent() {
+	missed := 0
+	heard := time.Now()
+	for {
+		s.life.wait(s.liveness.every)
+		if s.life.over() {
+			return
+		}
+		began := time.Now()
+		err := s.checkAgent()
+		switch {
+		case s.life.over():
+			return
+		case !errors.Is(err, context.DeadlineExceeded):
+			// An agent that answers with an error lives.
+			missed, heard = 0, time.Now()
+			continue
+		case time.Since(began) > 2*s.liveness.answer:
+			// This process did not run when its timer was due: the host is
+			// starved, or stopped it, and the guest had as little time.
+			continue
+		}
+		missed++
+		s.log.WithField("missed", missed).Warn("the agent in the guest did not answer in time")
+		if missed >= s.liveness.misses {
+			s.died(withCode(CodeAgentLost, fmt.Errorf("the agent in the guest has not answered for %v, %d questions in a row: the guest or its VMM hangs",
+				time.Since(heard).Round(time.Millisecond), missed)))
+			return
+		}
+	}
+}
+
+// checkAgent asks the agent whether it lives.
+func (s *Sandbox) checkAgent() error {
+	agent := s.guest()
+	_, err := ask(s.life.ctx, agent, "ask whether the agent lives", s.liveness.answer, agent.health.Check, &agentpb.CheckRequest{})
+	return err
+}
