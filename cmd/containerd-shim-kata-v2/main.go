@@ -17,8 +17,8 @@ import (
 var version = "unknown"
 
 func main() {
-	shim := bootstrap.Shim{Version: version, Cleanup: sandbox.Cleanup}
-	if err := bootstrap.Run(context.Background(), shim, daemon.Register); err != nil {
+	shim := bootstrap.Binary{Version: version, Cleanup: sandbox.Cleanup, Serve: daemon.Serve}
+	if err := shim.Run(context.Background(), os.Args[1:], os.Stdin, os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}

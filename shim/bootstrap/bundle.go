@@ -17,8 +17,8 @@ import (
 
 // Files that the shim keeps in the bundle of the container that began the pod.
 const (
-	// fileAddress holds the socket's address; containerd knows it by this name.
-	fileAddress = "address"
+	// FileAddress holds the socket's address; containerd knows it by this name.
+	FileAddress = "address"
 	// filePID holds the process id of the pod's shim.
 	filePID = "shim.pid"
 	// fileStateDir holds the directory of the pod's ledger.

@@ -4,12 +4,11 @@ package bootstrap
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"time"
 
-	"github.com/containerd/containerd/v2/pkg/shim"
+	taskapi "github.com/containerd/containerd/api/runtime/task/v2"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/katapod/katapod/shim/podkind"
 )
@@ -27,44 +26,46 @@ type CleanupFunc func(ctx context.Context, stateDir string) error
 // all went well, so it may find nothing to do; it may be called again.
 //
 // A container within a pod has nothing of its own outside the pod's ledger.
-func Delete(ctx context.Context, dir, id string, cleanup CleanupFunc) (shim.StopStatus, error) {
-	status := shim.StopStatus{ExitStatus: exitKilled, ExitedAt: time.Now()}
+func Delete(ctx context.Context, dir, id string, cleanup CleanupFunc) (*taskapi.DeleteResponse, error) {
+	status := &taskapi.DeleteResponse{ExitStatus: exitKilled, ExitedAt: timestamppb.New(time.Now())}
 	b, err := readBundle(dir, id)
 	if err != nil {
-		return shim.StopStatus{}, err
+		return nil, err
 	}
 	if b.kind == podkind.Member {
 		return status, nil
 	}
-	if status.Pid, err = b.shimPID(); err != nil {
-		return shim.StopStatus{}, err
+	pid, err := b.shimPID()
+	if err != nil {
+		return nil, err
 	}
-	if err := endShim(status.Pid, id); err != nil {
-		return shim.StopStatus{}, err
+	status.Pid = uint32(pid)
+	if err := endShim(pid, id); err != nil {
+		return nil, err
 	}
 	stateDir, err := b.read(fileStateDir)
 	if err != nil {
-		return shim.StopStatus{}, err
+		return nil, err
 	}
 	if stateDir != "" {
 		if err := cleanup(ctx, stateDir); err != nil {
-			return shim.StopStatus{}, fmt.Errorf("release what pod %s left behind: %w", id, err)
+			return nil, fmt.Errorf("release what pod %s left behind: %w", id, err)
 		}
 	}
-	return status, removeSocket(b)
+	if err := removeSocket(b); err != nil {
+		return nil, err
+	}
+	return status, nil
 }
 
 // removeSocket takes the socket of a shim that is gone away.
 func removeSocket(b bundle) error {
-	address, err := b.read(fileAddress)
+	address, err := b.read(FileAddress)
 	if err != nil || address == "" {
 		return err
 	}
-	if shim.CanConnect(address) {
+	if answers(address) {
 		return nil
 	}
-	if err := shim.RemoveSocket(address); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("remove the socket of a dead shim: %w", err)
-	}
-	return nil
+	return RemoveSocket(address)
 }

@@ -15,7 +15,6 @@ import (
 
 	bootapi "github.com/containerd/containerd/api/runtime/bootstrap/v1"
 	runtimeoptions "github.com/containerd/containerd/api/types/runtimeoptions/v1"
-	"github.com/containerd/containerd/v2/pkg/namespaces"
 	"github.com/containerd/errdefs"
 	"golang.org/x/sys/unix"
 	"google.golang.org/protobuf/proto"
@@ -119,21 +118,20 @@ func TestReadBundle(t *testing.T) {
 }
 
 func TestSocketAddress(t *testing.T) {
-	ctx := namespaces.WithNamespace(t.Context(), "ns")
 	p := Params{GRPCAddress: "/c.sock", SocketDir: "/s"}
-	a, err := socketAddress(ctx, p, "pod")
+	a, err := socketAddress(p, "ns", "pod")
 	if err != nil || !strings.HasPrefix(a, "unix:///s/") {
 		t.Errorf("address %s, error %v", a, err)
 	}
-	if again, _ := socketAddress(ctx, p, "pod"); again != a {
+	if again, _ := socketAddress(p, "ns", "pod"); again != a {
 		t.Errorf("the same pod has the addresses %s and %s", a, again)
 	}
 	p.GRPCAddress = "/other.sock"
-	if other, _ := socketAddress(ctx, p, "pod"); other == a {
+	if other, _ := socketAddress(p, "ns", "pod"); other == a {
 		t.Error("two containerds share an address")
 	}
 	p.SocketDir = "/" + strings.Repeat("x", 60)
-	if _, err := socketAddress(ctx, p, "pod"); !errors.Is(err, errdefs.ErrInvalidArgument) {
+	if _, err := socketAddress(p, "ns", "pod"); !errors.Is(err, errdefs.ErrInvalidArgument) {
 		t.Errorf("an address that is too long: %v", err)
 	}
 }

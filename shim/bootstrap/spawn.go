@@ -10,17 +10,17 @@ import (
 	"os/exec"
 	"strconv"
 	"syscall"
-
-	"github.com/containerd/containerd/v2/pkg/shim"
 )
 
 // EnvConfigPath hands the configuration file that the runtime's options named
 // at start to the serving process; the Sandbox API names it nowhere else.
 const EnvConfigPath = "KATAPOD_OPTIONS_CONFIG_PATH"
 
+// SocketFD is the listening socket in the serving process.
+const SocketFD = 3
+
 // spawn starts the process that serves the pod, with the listening socket as
-// file descriptor 3, as pkg/shim expects it. The socket's file stays when
-// listener is closed by success.
+// file descriptor SocketFD. The socket's file stays when it succeeds.
 func spawn(inv Invocation, p Params, b bundle, address string, listener *net.UnixListener) error {
 	socket, err := listener.File()
 	if err != nil {
@@ -32,7 +32,7 @@ func spawn(inv Invocation, p Params, b bundle, address string, listener *net.Uni
 		return err
 	}
 	cmd.ExtraFiles = []*os.File{socket}
-	if err := b.write(fileAddress, address); err != nil {
+	if err := b.write(FileAddress, address); err != nil {
 		return err
 	}
 	if err := cmd.Start(); err != nil {
@@ -41,7 +41,7 @@ func spawn(inv Invocation, p Params, b bundle, address string, listener *net.Uni
 	// The lower score of the parent lets the shim die before containerd. Where
 	// CAP_SYS_RESOURCE is missing the score stays what it is, which costs no
 	// more than that order.
-	_ = shim.AdjustOOMScore(cmd.Process.Pid)
+	_ = adjustOOMScore(cmd.Process.Pid)
 	if err := b.write(filePID, strconv.Itoa(cmd.Process.Pid)); err != nil {
 		return errors.Join(err, cmd.Process.Kill(), cmd.Wait())
 	}
@@ -54,6 +54,7 @@ func command(inv Invocation, p Params, b bundle) (*exec.Cmd, error) {
 	if err != nil {
 		return nil, fmt.Errorf("find the shim's own binary: %w", err)
 	}
+	// containerd's tools look for the id among these arguments, as endShim does.
 	args := []string{"-namespace", inv.Namespace, "-id", inv.ID, "-address", p.GRPCAddress}
 	if p.Debug {
 		args = append(args, "-debug")

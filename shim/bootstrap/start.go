@@ -3,14 +3,11 @@
 package bootstrap
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 
-	"github.com/containerd/containerd/v2/pkg/namespaces"
-	"github.com/containerd/containerd/v2/pkg/shim"
 	"github.com/containerd/errdefs"
 
 	"github.com/katapod/katapod/shim/podkind"
@@ -19,7 +16,7 @@ import (
 // Start answers the start action: it finds the pod's shim, or spawns it, and
 // writes its address to stdout. Nothing else is written there or to stderr,
 // because containerd reads both as the answer.
-func Start(ctx context.Context, inv Invocation, stdin io.Reader, stdout io.Writer) error {
+func Start(inv Invocation, stdin io.Reader, stdout io.Writer) error {
 	if err := inv.validate(); err != nil {
 		return err
 	}
@@ -35,7 +32,7 @@ func Start(ctx context.Context, inv Invocation, stdin io.Reader, stdout io.Write
 	if err != nil {
 		return err
 	}
-	address, err := findOrSpawn(namespaces.WithNamespace(ctx, inv.Namespace), inv, params, b)
+	address, err := findOrSpawn(inv, params, b)
 	if err != nil {
 		return err
 	}
@@ -51,13 +48,13 @@ func taskVersion(d Dialect, b bundle) int {
 	return version2
 }
 
-func findOrSpawn(ctx context.Context, inv Invocation, p Params, b bundle) (string, error) {
-	address, err := socketAddress(ctx, p, b.pod)
+func findOrSpawn(inv Invocation, p Params, b bundle) (string, error) {
+	address, err := socketAddress(p, inv.Namespace, b.pod)
 	if err != nil {
 		return "", err
 	}
 	if b.kind == podkind.Member {
-		if !shim.CanConnect(address) {
+		if !answers(address) {
 			return "", fmt.Errorf("container %s belongs to pod %s, whose shim does not answer on %s: "+
 				"the pod has ended; delete it and create it again: %w", inv.ID, b.pod, address, errdefs.ErrFailedPrecondition)
 		}

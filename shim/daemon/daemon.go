@@ -6,108 +6,100 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
+	"path/filepath"
+	"runtime/debug"
 	"time"
 
-	"github.com/containerd/containerd/v2/pkg/namespaces"
-	"github.com/containerd/containerd/v2/pkg/shutdown"
-	"github.com/containerd/containerd/v2/plugins"
 	"github.com/containerd/log"
-	"github.com/containerd/plugin"
-	"github.com/containerd/plugin/registry"
 	"github.com/containerd/ttrpc"
 
 	"github.com/katapod/katapod/shim/bootstrap"
 	"github.com/katapod/katapod/shim/events"
 	"github.com/katapod/katapod/shim/pod"
-	"github.com/katapod/katapod/shim/sandboxapi"
-	"github.com/katapod/katapod/shim/task"
 )
 
-// flushTimeout bounds how long a leaving shim waits for containerd to take the
-// last events.
-const flushTimeout = 5 * time.Second
+const (
+	// leaveTimeout bounds the end of a pod that a signal ends, and how long a
+	// leaving shim waits for containerd to take the last events.
+	leaveTimeout = 10 * time.Second
+	// collectAt trades a little CPU for memory: one shim runs per pod.
+	collectAt = 40
+)
 
-// Register registers the services, which pkg/shim makes and serves.
-func Register() {
-	registry.Register(&plugin.Registration{
-		Type:     plugins.TTRPCPlugin,
-		ID:       "pod",
-		Requires: []plugin.Type{plugins.InternalPlugin},
-		InitFn:   func(ic *plugin.InitContext) (any, error) { return newServices(ic) },
-	})
-}
-
-// services are what one shim serves over its pod.
-type services struct {
-	task    *task.Service
-	sandbox *sandboxapi.Service
-}
-
-// RegisterTTRPC registers all of them; pkg/shim calls it.
-func (s services) RegisterTTRPC(server *ttrpc.Server) error {
-	return errors.Join(s.task.RegisterTTRPC(server), s.sandbox.RegisterTTRPC(server))
-}
-
-func newServices(ic *plugin.InitContext) (services, error) {
-	way, err := wayOut(ic)
+// Serve serves a pod on the socket that start passed on, until its last container
+// is gone or a signal comes. The working directory is the bundle.
+func Serve(ctx context.Context, inv bootstrap.Invocation) error {
+	debug.SetGCPercent(collectAt)
+	ctx, err := setLogger(ctx, inv)
 	if err != nil {
-		return services{}, err
+		return err
 	}
-	namespace, err := namespaces.NamespaceRequired(ic.Context)
+	listener, err := inherited()
 	if err != nil {
-		return services{}, fmt.Errorf("the shim's namespace: %w", err)
+		return err
 	}
-	queue, err := newQueue(ic.Context, namespace, ic.Properties[plugins.PropertyTTRPCAddress])
+	address, err := events.NewForwarder(os.Getenv("TTRPC_ADDRESS"))
 	if err != nil {
-		return services{}, err
+		return err
 	}
-	var all services
-	holder := pod.New(pod.Real, func(s pod.Sandbox) { all.task.ForwardOOM(s) })
-	option := os.Getenv(bootstrap.EnvConfigPath)
-	all.task = task.New(task.Setup{
-		Namespace: namespace, ConfigPath: option, Configure: pod.Configure,
-		Pod: holder, Events: queue, Shutdown: way.Shutdown,
-	})
-	all.sandbox = sandboxapi.New(sandboxapi.Setup{
-		Namespace: namespace, ConfigPath: option, Configure: pod.Configure,
-		Pod: holder, Shutdown: way.Shutdown,
-	})
-	way.RegisterCallback(func(ctx context.Context) error { return leave(ctx, holder, queue) })
-	return all, nil
+	queue := events.New(ctx, inv.Namespace, address)
+	over, leave := context.WithCancel(ctx)
+	defer leave()
+	holder := pod.New(pod.Real)
+	server, err := newServer(newServices(inv.Namespace, holder, queue, leave))
+	if err != nil {
+		return err
+	}
+	failed := make(chan error, 1)
+	go func() { failed <- server.Serve(ctx, listener) }()
+	stopSignals := onSignals(ctx, leave)
+	defer stopSignals()
+	select {
+	case <-over.Done():
+	case err = <-failed:
+		err = fmt.Errorf("serve containerd: %w", err)
+	}
+	return errors.Join(err, end(ctx, holder, queue), server.Close(), removeSocket())
 }
 
-// wayOut is what ends pkg/shim's server.
-func wayOut(ic *plugin.InitContext) (shutdown.Service, error) {
-	found, err := ic.GetByID(plugins.InternalPlugin, "shutdown")
+// inherited is the socket that start made.
+func inherited() (net.Listener, error) {
+	f := os.NewFile(bootstrap.SocketFD, "socket")
+	listener, err := net.FileListener(f)
 	if err != nil {
-		return nil, fmt.Errorf("find the shim's way out: %w", err)
+		return nil, errors.Join(fmt.Errorf("file descriptor %d is not a socket: "+
+			"this binary is started by containerd, with the action start: %w", bootstrap.SocketFD, err), f.Close())
 	}
-	way, ok := found.(shutdown.Service)
-	if !ok {
-		return nil, fmt.Errorf("the shim's way out is a %T", found)
-	}
-	return way, nil
+	return listener, f.Close()
 }
 
-func newQueue(ctx context.Context, namespace, address string) (*events.Queue, error) {
-	if address == "" {
-		log.G(ctx).Info("containerd gave no address for events; they go to this log")
-	}
-	forwarder, err := events.NewForwarder(address)
+// newServer serves processes of our own user only.
+func newServer(s services) (*ttrpc.Server, error) {
+	server, err := ttrpc.NewServer(ttrpc.WithServerHandshaker(ttrpc.UnixSocketRequireSameUser()))
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("make the server for containerd: %w", err)
 	}
-	return events.New(ctx, namespace, forwarder), nil
+	return server, s.register(server)
 }
 
-// leave ends the pod, when a signal ends the shim under it, and hands over the
-// last events.
-func leave(ctx context.Context, p *pod.Pod, q *events.Queue) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushTimeout)
+// end stops what a signal left of the pod, and hands over the last events.
+func end(ctx context.Context, p *pod.Pod, q *events.Queue) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveTimeout)
 	defer cancel()
 	if err := p.End(ctx); err != nil {
 		log.G(ctx).WithError(err).Error("the pod did not end cleanly; the delete action releases the rest")
 	}
 	return q.Close(ctx)
+}
+
+// removeSocket removes the file of the socket, whose name start left in the
+// bundle.
+func removeSocket() error {
+	address, err := os.ReadFile(filepath.Join(".", bootstrap.FileAddress))
+	if err != nil {
+		return fmt.Errorf("find the shim's socket: %w", err)
+	}
+	return bootstrap.RemoveSocket(string(address))
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package daemon puts the serving shim together: the pod, its services, and the
-// queue of events, registered with pkg/shim's plugin registry.
+// Package daemon is the serving shim: the pod, its services on one socket, the
+// queue of events, and the log.
 package daemon

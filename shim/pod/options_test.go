@@ -110,7 +110,8 @@ func (s *stub) PID() int                    { return 7 }
 func TestPod(t *testing.T) {
 	vm := &stub{err: errdefs.ErrUnavailable}
 	followed := make(chan Sandbox, 1)
-	p := New(func(sandbox.Options) (Sandbox, error) { return vm, nil }, func(s Sandbox) { followed <- s })
+	p := New(func(sandbox.Options) (Sandbox, error) { return vm, nil })
+	p.Follow(func(s Sandbox) { followed <- s })
 	o := sandbox.Options{ID: "pod", Bundle: t.TempDir(), Config: config.Default()}
 	if _, err := p.Sandbox(); !errors.Is(err, errdefs.ErrFailedPrecondition) || p.PID() != 0 || p.ID() != "" {
 		t.Errorf("before Begin: pod %q, pid %d, error %v", p.ID(), p.PID(), err)

@@ -28,9 +28,16 @@ type Pod struct {
 	mounts   []specs.Mount
 }
 
-// New returns a Pod without a sandbox. Once there is one that has started, follow
-// runs in a goroutine of its own.
-func New(f Factory, follow func(Sandbox)) *Pod { return &Pod{make: f, follow: follow} }
+// New returns a Pod without a sandbox.
+func New(f Factory) *Pod { return &Pod{make: f, follow: func(Sandbox) {}} }
+
+// Follow runs fn, in a goroutine of its own, over the sandbox once it has started.
+// It is called before Begin.
+func (p *Pod) Follow(fn func(Sandbox)) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.follow = fn
+}
 
 // Begin makes and starts the sandbox. Its containers are to have the mounts, where
 // their specs mount nothing else. A second sandbox is errdefs.ErrAlreadyExists.

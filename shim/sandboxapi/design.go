@@ -11,15 +11,15 @@ import (
 	"strings"
 	"time"
 
-	sandboxapi "github.com/containerd/containerd/api/runtime/sandbox/v1"
 	"github.com/containerd/errdefs"
+	"github.com/katapod/katapod/shim/sandboxapi/sandboxpb"
 
 	"github.com/katapod/katapod/sandbox"
 	"github.com/katapod/katapod/shim/pod"
 )
 
 // design turns the request into a plan, and writes the pod's files.
-func (s *Service) design(ctx context.Context, r *sandboxapi.CreateSandboxRequest) (*plan, error) {
+func (s *Service) design(ctx context.Context, r *sandboxpb.CreateSandboxRequest) (*plan, error) {
 	wanted, err := readConfig(r.Options)
 	if err != nil {
 		return nil, err
@@ -43,7 +43,7 @@ func (s *Service) design(ctx context.Context, r *sandboxapi.CreateSandboxRequest
 		return nil, err
 	}
 	if r.BundlePath == "" {
-		return nil, fmt.Errorf("create sandbox %s: the bundle path is empty: %w", r.SandboxID, errdefs.ErrInvalidArgument)
+		return nil, fmt.Errorf("create sandbox %s: the bundle path is empty: %w", r.SandboxId, errdefs.ErrInvalidArgument)
 	}
 	mounts, err := podFiles(r.BundlePath, wanted.hostname, resolvConf)
 	if err != nil {
@@ -51,10 +51,10 @@ func (s *Service) design(ctx context.Context, r *sandboxapi.CreateSandboxRequest
 	}
 	return &plan{
 		options: sandbox.Options{
-			ID: r.SandboxID, Namespace: s.Namespace, Bundle: r.BundlePath, Config: c,
+			ID: r.SandboxId, Namespace: s.Namespace, Bundle: r.BundlePath, Config: c,
 			NetNS: r.NetnsPath, Hostname: wanted.hostname, DNS: pod.Lines(resolvConf),
 			SharedPIDNS: wanted.sharedPID, Sysctls: wanted.sysctls,
-			CgroupPath: cgroupPath(wanted.cgroupParent, r.SandboxID), Resources: wanted.resources,
+			CgroupPath: cgroupPath(wanted.cgroupParent, r.SandboxId), Resources: wanted.resources,
 		},
 		mounts:    mounts,
 		createdAt: time.Now(),

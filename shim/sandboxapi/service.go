@@ -9,9 +9,9 @@ import (
 	"sync"
 	"time"
 
-	sandboxapi "github.com/containerd/containerd/api/runtime/sandbox/v1"
 	"github.com/containerd/containerd/api/types"
 	"github.com/containerd/errdefs"
+	"github.com/katapod/katapod/shim/sandboxapi/sandboxpb"
 	"github.com/opencontainers/runtime-spec/specs-go"
 
 	"github.com/katapod/katapod/sandbox"
@@ -63,7 +63,7 @@ func (s *Service) created(id string) (*plan, error) {
 
 // CreateSandbox reads what the sandbox is to be. Nothing is started yet, but
 // what can be refused is refused now.
-func (s *Service) CreateSandbox(ctx context.Context, r *sandboxapi.CreateSandboxRequest) (*sandboxapi.CreateSandboxResponse, error) {
+func (s *Service) CreateSandbox(ctx context.Context, r *sandboxpb.CreateSandboxRequest) (*sandboxpb.CreateSandboxResponse, error) {
 	p, err := s.design(ctx, r)
 	if err != nil {
 		return nil, err
@@ -71,16 +71,16 @@ func (s *Service) CreateSandbox(ctx context.Context, r *sandboxapi.CreateSandbox
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.plan != nil {
-		return nil, fmt.Errorf("sandbox %s: this shim has the sandbox %s already: %w", r.SandboxID, s.plan.options.ID, errdefs.ErrAlreadyExists)
+		return nil, fmt.Errorf("sandbox %s: this shim has the sandbox %s already: %w", r.SandboxId, s.plan.options.ID, errdefs.ErrAlreadyExists)
 	}
 	s.plan = p
-	return &sandboxapi.CreateSandboxResponse{}, nil
+	return &sandboxpb.CreateSandboxResponse{}, nil
 }
 
 // StartSandbox boots the VM. One that was not created is
 // errdefs.ErrFailedPrecondition.
-func (s *Service) StartSandbox(ctx context.Context, r *sandboxapi.StartSandboxRequest) (*sandboxapi.StartSandboxResponse, error) {
-	p, err := s.startable(r.SandboxID)
+func (s *Service) StartSandbox(ctx context.Context, r *sandboxpb.StartSandboxRequest) (*sandboxpb.StartSandboxResponse, error) {
+	p, err := s.startable(r.SandboxId)
 	if err != nil {
 		return nil, err
 	}
@@ -89,7 +89,7 @@ func (s *Service) StartSandbox(ctx context.Context, r *sandboxapi.StartSandboxRe
 		return nil, err
 	}
 	go s.follow(vm)
-	return &sandboxapi.StartSandboxResponse{Pid: uint32(vm.PID()), CreatedAt: stamp(p.createdAt)}, nil
+	return &sandboxpb.StartSandboxResponse{Pid: uint32(vm.PID()), CreatedAt: stamp(p.createdAt)}, nil
 }
 
 func (s *Service) startable(id string) (*plan, error) {
@@ -135,8 +135,8 @@ func (s *Service) end(code uint32, at time.Time) {
 }
 
 // StopSandbox ends the VM; it may be called again.
-func (s *Service) StopSandbox(ctx context.Context, r *sandboxapi.StopSandboxRequest) (*sandboxapi.StopSandboxResponse, error) {
-	if _, err := s.created(r.SandboxID); err != nil {
+func (s *Service) StopSandbox(ctx context.Context, r *sandboxpb.StopSandboxRequest) (*sandboxpb.StopSandboxResponse, error) {
+	if _, err := s.created(r.SandboxId); err != nil {
 		return nil, err
 	}
 	if r.TimeoutSecs > 0 {
@@ -147,7 +147,7 @@ func (s *Service) StopSandbox(ctx context.Context, r *sandboxapi.StopSandboxRequ
 	if err := s.stop(ctx); err != nil {
 		return nil, err
 	}
-	return &sandboxapi.StopSandboxResponse{}, nil
+	return &sandboxpb.StopSandboxResponse{}, nil
 }
 
 func (s *Service) stop(ctx context.Context) error {
@@ -162,42 +162,42 @@ func (s *Service) stop(ctx context.Context) error {
 }
 
 // WaitSandbox returns when the sandbox has ended.
-func (s *Service) WaitSandbox(ctx context.Context, r *sandboxapi.WaitSandboxRequest) (*sandboxapi.WaitSandboxResponse, error) {
-	if _, err := s.created(r.SandboxID); err != nil {
+func (s *Service) WaitSandbox(ctx context.Context, r *sandboxpb.WaitSandboxRequest) (*sandboxpb.WaitSandboxResponse, error) {
+	if _, err := s.created(r.SandboxId); err != nil {
 		return nil, err
 	}
 	select {
 	case <-s.over:
 	case <-ctx.Done():
-		return nil, fmt.Errorf("wait for sandbox %s: %w", r.SandboxID, context.Cause(ctx))
+		return nil, fmt.Errorf("wait for sandbox %s: %w", r.SandboxId, context.Cause(ctx))
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return &sandboxapi.WaitSandboxResponse{ExitStatus: s.code, ExitedAt: stamp(s.endedAt)}, nil
+	return &sandboxpb.WaitSandboxResponse{ExitStatus: s.code, ExitedAt: stamp(s.endedAt)}, nil
 }
 
 // ShutdownSandbox ends what is left and makes the shim leave.
-func (s *Service) ShutdownSandbox(ctx context.Context, r *sandboxapi.ShutdownSandboxRequest) (*sandboxapi.ShutdownSandboxResponse, error) {
+func (s *Service) ShutdownSandbox(ctx context.Context, r *sandboxpb.ShutdownSandboxRequest) (*sandboxpb.ShutdownSandboxResponse, error) {
 	err := s.stop(ctx)
 	s.Shutdown()
 	if err != nil {
-		return nil, fmt.Errorf("the delete action releases the rest of sandbox %s: %w", r.SandboxID, err)
+		return nil, fmt.Errorf("the delete action releases the rest of sandbox %s: %w", r.SandboxId, err)
 	}
-	return &sandboxapi.ShutdownSandboxResponse{}, nil
+	return &sandboxpb.ShutdownSandboxResponse{}, nil
 }
 
 // Platform is that of the guest, which runs the host's architecture.
-func (s *Service) Platform(_ context.Context, r *sandboxapi.PlatformRequest) (*sandboxapi.PlatformResponse, error) {
-	if _, err := s.created(r.SandboxID); err != nil {
+func (s *Service) Platform(_ context.Context, r *sandboxpb.PlatformRequest) (*sandboxpb.PlatformResponse, error) {
+	if _, err := s.created(r.SandboxId); err != nil {
 		return nil, err
 	}
-	return &sandboxapi.PlatformResponse{Platform: &types.Platform{OS: "linux", Architecture: runtime.GOARCH}}, nil
+	return &sandboxpb.PlatformResponse{Platform: &types.Platform{OS: "linux", Architecture: runtime.GOARCH}}, nil
 }
 
 // UpdateSandbox is not there: a VM keeps the size it was started with.
-func (s *Service) UpdateSandbox(_ context.Context, r *sandboxapi.UpdateSandboxRequest) (*sandboxapi.UpdateSandboxResponse, error) {
-	if _, err := s.created(r.SandboxID); err != nil {
+func (s *Service) UpdateSandbox(_ context.Context, r *sandboxpb.UpdateSandboxRequest) (*sandboxpb.UpdateSandboxResponse, error) {
+	if _, err := s.created(r.SandboxId); err != nil {
 		return nil, err
 	}
-	return nil, fmt.Errorf("update sandbox %s: a VM keeps the size it was started with: %w", r.SandboxID, errdefs.ErrNotImplemented)
+	return nil, fmt.Errorf("update sandbox %s: a VM keeps the size it was started with: %w", r.SandboxId, errdefs.ErrNotImplemented)
 }

@@ -14,8 +14,9 @@ import (
 	"time"
 
 	stats1 "github.com/containerd/cgroups/v3/cgroup1/stats"
-	sandboxapi "github.com/containerd/containerd/api/runtime/sandbox/v1"
+	containerd "github.com/containerd/containerd/api/runtime/sandbox/v1"
 	"github.com/containerd/errdefs"
+	"github.com/katapod/katapod/shim/sandboxapi/sandboxpb"
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/types/known/anypb"
@@ -74,7 +75,7 @@ func newBench(t *testing.T) *bench {
 	holder := pod.New(func(o sandbox.Options) (pod.Sandbox, error) {
 		b.vm = &fakeSandbox{options: o, startErr: b.startErr, done: make(chan struct{})}
 		return b.vm, nil
-	}, func(pod.Sandbox) {})
+	})
 	b.Service = New(Setup{
 		Namespace: "k8s.io", ConfigPath: "/from/options", Pod: holder, Shutdown: func() { close(b.shutdown) },
 		Configure: func(_ context.Context, annotations map[string]string, option string) (config.Config, error) {
@@ -124,8 +125,8 @@ func fullConfig() *anypb.Any {
 
 func (b *bench) create(t *testing.T, options *anypb.Any) error {
 	t.Helper()
-	_, err := b.CreateSandbox(t.Context(), &sandboxapi.CreateSandboxRequest{
-		SandboxID: "pod", BundlePath: b.bundle, Options: options, NetnsPath: "/run/netns/x",
+	_, err := b.CreateSandbox(t.Context(), &sandboxpb.CreateSandboxRequest{
+		SandboxId: "pod", BundlePath: b.bundle, Options: options, NetnsPath: "/run/netns/x",
 	})
 	return err
 }
@@ -140,7 +141,7 @@ func is(t *testing.T, what string, err, want error) {
 func TestThePodIsWhatItsConfigurationSays(t *testing.T) {
 	b := newBench(t)
 	is(t, "CreateSandbox", b.create(t, fullConfig()), nil)
-	started, err := b.StartSandbox(t.Context(), &sandboxapi.StartSandboxRequest{SandboxID: "pod"})
+	started, err := b.StartSandbox(t.Context(), &sandboxpb.StartSandboxRequest{SandboxId: "pod"})
 	if err != nil || started.Pid != 4242 || started.CreatedAt == nil {
 		t.Fatalf("StartSandbox answered %v, error %v", started, err)
 	}
@@ -171,47 +172,47 @@ func TestThePodIsWhatItsConfigurationSays(t *testing.T) {
 
 func TestLife(t *testing.T) {
 	b := newBench(t)
-	_, err := b.StartSandbox(t.Context(), &sandboxapi.StartSandboxRequest{SandboxID: "pod"})
+	_, err := b.StartSandbox(t.Context(), &sandboxpb.StartSandboxRequest{SandboxId: "pod"})
 	is(t, "StartSandbox before CreateSandbox", err, errdefs.ErrFailedPrecondition)
 	is(t, "CreateSandbox", b.create(t, fullConfig()), nil)
 	is(t, "second CreateSandbox", b.create(t, fullConfig()), errdefs.ErrAlreadyExists)
 	b.expectState(t, stateNotReady)
-	_, err = b.PingSandbox(t.Context(), &sandboxapi.PingRequest{SandboxID: "pod"})
+	_, err = b.PingSandbox(t.Context(), &sandboxpb.PingRequest{SandboxId: "pod"})
 	is(t, "PingSandbox before StartSandbox", err, errdefs.ErrFailedPrecondition)
-	_, err = b.StartSandbox(t.Context(), &sandboxapi.StartSandboxRequest{SandboxID: "pod"})
+	_, err = b.StartSandbox(t.Context(), &sandboxpb.StartSandboxRequest{SandboxId: "pod"})
 	is(t, "StartSandbox", err, nil)
-	_, err = b.StartSandbox(t.Context(), &sandboxapi.StartSandboxRequest{SandboxID: "pod"})
+	_, err = b.StartSandbox(t.Context(), &sandboxpb.StartSandboxRequest{SandboxId: "pod"})
 	is(t, "second StartSandbox", err, errdefs.ErrAlreadyExists)
 	b.expectState(t, stateReady)
-	_, err = b.PingSandbox(t.Context(), &sandboxapi.PingRequest{SandboxID: "pod"})
+	_, err = b.PingSandbox(t.Context(), &sandboxpb.PingRequest{SandboxId: "pod"})
 	is(t, "PingSandbox", err, nil)
-	platform, err := b.Platform(t.Context(), &sandboxapi.PlatformRequest{SandboxID: "pod"})
+	platform, err := b.Platform(t.Context(), &sandboxpb.PlatformRequest{SandboxId: "pod"})
 	if err != nil || platform.Platform.OS != "linux" || platform.Platform.Architecture != runtime.GOARCH {
 		t.Errorf("Platform answered %v, error %v", platform, err)
 	}
-	used, err := b.SandboxMetrics(t.Context(), &sandboxapi.SandboxMetricsRequest{SandboxID: "pod"})
+	used, err := b.SandboxMetrics(t.Context(), &sandboxpb.SandboxMetricsRequest{SandboxId: "pod"})
 	if err != nil || used.Metrics.Data.TypeUrl != "io.containerd.cgroups.v1.Metrics" || used.Metrics.ID != "pod" {
 		t.Errorf("SandboxMetrics answered %v, error %v", used, err)
 	}
 	for range 2 {
-		_, err = b.StopSandbox(t.Context(), &sandboxapi.StopSandboxRequest{SandboxID: "pod", TimeoutSecs: 10})
+		_, err = b.StopSandbox(t.Context(), &sandboxpb.StopSandboxRequest{SandboxId: "pod", TimeoutSecs: 10})
 		is(t, "StopSandbox", err, nil)
 	}
-	waited, err := b.WaitSandbox(t.Context(), &sandboxapi.WaitSandboxRequest{SandboxID: "pod"})
+	waited, err := b.WaitSandbox(t.Context(), &sandboxpb.WaitSandboxRequest{SandboxId: "pod"})
 	if err != nil || waited.ExitStatus != 0 || waited.ExitedAt == nil {
 		t.Errorf("WaitSandbox answered %v, error %v", waited, err)
 	}
 	b.expectState(t, stateNotReady)
-	_, err = b.PingSandbox(t.Context(), &sandboxapi.PingRequest{SandboxID: "pod"})
+	_, err = b.PingSandbox(t.Context(), &sandboxpb.PingRequest{SandboxId: "pod"})
 	is(t, "PingSandbox after StopSandbox", err, errdefs.ErrUnavailable)
-	_, err = b.ShutdownSandbox(t.Context(), &sandboxapi.ShutdownSandboxRequest{SandboxID: "pod"})
+	_, err = b.ShutdownSandbox(t.Context(), &sandboxpb.ShutdownSandboxRequest{SandboxId: "pod"})
 	is(t, "ShutdownSandbox", err, nil)
 	<-b.shutdown
 }
 
 func (b *bench) expectState(t *testing.T, want string) {
 	t.Helper()
-	status, err := b.SandboxStatus(t.Context(), &sandboxapi.SandboxStatusRequest{SandboxID: "pod", Verbose: true})
+	status, err := b.SandboxStatus(t.Context(), &sandboxpb.SandboxStatusRequest{SandboxId: "pod", Verbose: true})
 	if err != nil || status.State != want || status.CreatedAt == nil {
 		t.Errorf("SandboxStatus answered %v, error %v; want %s", status, err, want)
 	}
@@ -220,15 +221,15 @@ func (b *bench) expectState(t *testing.T, want string) {
 func TestDeathEndsWaitWithAnErrorCode(t *testing.T) {
 	b := newBench(t)
 	is(t, "CreateSandbox", b.create(t, fullConfig()), nil)
-	_, err := b.StartSandbox(t.Context(), &sandboxapi.StartSandboxRequest{SandboxID: "pod"})
+	_, err := b.StartSandbox(t.Context(), &sandboxpb.StartSandboxRequest{SandboxId: "pod"})
 	is(t, "StartSandbox", err, nil)
 	b.vm.failure = &sandbox.Failure{Pod: "pod", Step: "running", Code: sandbox.CodeVMMDied, Cause: errors.New("killed")}
 	is(t, "death", b.vm.Stop(t.Context()), nil)
-	waited, err := b.WaitSandbox(t.Context(), &sandboxapi.WaitSandboxRequest{SandboxID: "pod"})
+	waited, err := b.WaitSandbox(t.Context(), &sandboxpb.WaitSandboxRequest{SandboxId: "pod"})
 	if err != nil || waited.ExitStatus != 137 {
 		t.Errorf("WaitSandbox answered %v, error %v", waited, err)
 	}
-	status, err := b.SandboxStatus(t.Context(), &sandboxapi.SandboxStatusRequest{SandboxID: "pod", Verbose: true})
+	status, err := b.SandboxStatus(t.Context(), &sandboxpb.SandboxStatusRequest{SandboxId: "pod", Verbose: true})
 	if err != nil || !strings.Contains(status.Info["failure"], "killed") {
 		t.Errorf("SandboxStatus answered %v, error %v", status, err)
 	}
@@ -244,37 +245,37 @@ func TestRefusals(t *testing.T) {
 	is(t, "CreateSandbox", b.create(t, podSandboxConfig()), nil) // everything by default
 	for name, call := range map[string]func() error{
 		"StartSandbox": func() error {
-			_, err := b.StartSandbox(t.Context(), &sandboxapi.StartSandboxRequest{SandboxID: "x"})
+			_, err := b.StartSandbox(t.Context(), &sandboxpb.StartSandboxRequest{SandboxId: "x"})
 			return err
 		},
 		"StopSandbox": func() error {
-			_, err := b.StopSandbox(t.Context(), &sandboxapi.StopSandboxRequest{SandboxID: "x"})
+			_, err := b.StopSandbox(t.Context(), &sandboxpb.StopSandboxRequest{SandboxId: "x"})
 			return err
 		},
 		"WaitSandbox": func() error {
-			_, err := b.WaitSandbox(t.Context(), &sandboxapi.WaitSandboxRequest{SandboxID: "x"})
+			_, err := b.WaitSandbox(t.Context(), &sandboxpb.WaitSandboxRequest{SandboxId: "x"})
 			return err
 		},
 		"SandboxStatus": func() error {
-			_, err := b.SandboxStatus(t.Context(), &sandboxapi.SandboxStatusRequest{SandboxID: "x"})
+			_, err := b.SandboxStatus(t.Context(), &sandboxpb.SandboxStatusRequest{SandboxId: "x"})
 			return err
 		},
 		"PingSandbox": func() error {
-			_, err := b.PingSandbox(t.Context(), &sandboxapi.PingRequest{SandboxID: "x"})
+			_, err := b.PingSandbox(t.Context(), &sandboxpb.PingRequest{SandboxId: "x"})
 			return err
 		},
 		"Platform": func() error {
-			_, err := b.Platform(t.Context(), &sandboxapi.PlatformRequest{SandboxID: "x"})
+			_, err := b.Platform(t.Context(), &sandboxpb.PlatformRequest{SandboxId: "x"})
 			return err
 		},
 		"SandboxMetrics": func() error {
-			_, err := b.SandboxMetrics(t.Context(), &sandboxapi.SandboxMetricsRequest{SandboxID: "x"})
+			_, err := b.SandboxMetrics(t.Context(), &sandboxpb.SandboxMetricsRequest{SandboxId: "x"})
 			return err
 		},
 	} {
 		is(t, name+" of an unknown sandbox", call(), errdefs.ErrNotFound)
 	}
-	_, err := b.UpdateSandbox(t.Context(), &sandboxapi.UpdateSandboxRequest{SandboxID: "pod"})
+	_, err := b.UpdateSandbox(t.Context(), &sandboxpb.UpdateSandboxRequest{SandboxId: "pod"})
 	is(t, "UpdateSandbox", err, errdefs.ErrNotImplemented)
 }
 
@@ -282,15 +283,15 @@ func TestAFailedStartMayBeTriedAgain(t *testing.T) {
 	b := newBench(t)
 	is(t, "CreateSandbox", b.create(t, fullConfig()), nil)
 	b.startErr = errdefs.ErrUnavailable
-	_, err := b.StartSandbox(t.Context(), &sandboxapi.StartSandboxRequest{SandboxID: "pod"})
+	_, err := b.StartSandbox(t.Context(), &sandboxpb.StartSandboxRequest{SandboxId: "pod"})
 	is(t, "StartSandbox", err, errdefs.ErrUnavailable)
 	b.startErr = nil
-	_, err = b.StartSandbox(t.Context(), &sandboxapi.StartSandboxRequest{SandboxID: "pod"})
+	_, err = b.StartSandbox(t.Context(), &sandboxpb.StartSandboxRequest{SandboxId: "pod"})
 	is(t, "StartSandbox again", err, nil)
 }
 
 func TestMethodTable(t *testing.T) {
-	service := sandboxapi.File_runtime_sandbox_v1_sandbox_proto.Services().ByName("Sandbox")
+	service := containerd.File_runtime_sandbox_v1_sandbox_proto.Services().ByName("Sandbox")
 	table := newBench(t).methods()
 	if string(service.FullName()) != serviceName || service.Methods().Len() != len(table) {
 		t.Errorf("%s has %d methods, the table of %s has %d", service.FullName(), service.Methods().Len(), serviceName, len(table))
@@ -298,6 +299,33 @@ func TestMethodTable(t *testing.T) {
 	for i := range service.Methods().Len() {
 		if name := string(service.Methods().Get(i).Name()); table[name] == nil {
 			t.Errorf("the table lacks %s", name)
+		}
+	}
+}
+
+// TestMessagesAreContainerds is why messages of our own will do.
+func TestMessagesAreContainerds(t *testing.T) {
+	theirs, ours := containerd.File_runtime_sandbox_v1_sandbox_proto.Messages(), sandboxpb.File_sandbox_proto.Messages()
+	if theirs.Len() != ours.Len() {
+		t.Errorf("containerd has %d messages, we have %d", theirs.Len(), ours.Len())
+	}
+	for i := range theirs.Len() {
+		their := theirs.Get(i)
+		our := ours.ByName(their.Name())
+		if our == nil || our.Fields().Len() != their.Fields().Len() {
+			t.Errorf("%s is not the same here", their.Name())
+			continue
+		}
+		for j := range their.Fields().Len() {
+			a := their.Fields().Get(j)
+			b := our.Fields().ByNumber(a.Number())
+			if b == nil || a.Name() != b.Name() || a.Kind() != b.Kind() || a.Cardinality() != b.Cardinality() || a.IsMap() != b.IsMap() {
+				t.Errorf("%s: field %v is %v here", their.Name(), a, b)
+				continue
+			}
+			if a.Message() != nil && !a.IsMap() && a.Message().FullName() != b.Message().FullName() {
+				t.Errorf("%s.%s is a %s, here a %s", their.Name(), a.Name(), a.Message().FullName(), b.Message().FullName())
+			}
 		}
 	}
 }

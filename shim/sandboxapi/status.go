@@ -7,9 +7,9 @@ import (
 	"fmt"
 	"time"
 
-	sandboxapi "github.com/containerd/containerd/api/runtime/sandbox/v1"
 	"github.com/containerd/containerd/api/types"
 	"github.com/containerd/errdefs"
+	"github.com/katapod/katapod/shim/sandboxapi/sandboxpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/katapod/katapod/sandbox"
@@ -23,12 +23,12 @@ const (
 )
 
 // SandboxStatus answers from memory.
-func (s *Service) SandboxStatus(_ context.Context, r *sandboxapi.SandboxStatusRequest) (*sandboxapi.SandboxStatusResponse, error) {
-	p, err := s.created(r.SandboxID)
+func (s *Service) SandboxStatus(_ context.Context, r *sandboxpb.SandboxStatusRequest) (*sandboxpb.SandboxStatusResponse, error) {
+	p, err := s.created(r.SandboxId)
 	if err != nil {
 		return nil, err
 	}
-	resp := &sandboxapi.SandboxStatusResponse{SandboxID: r.SandboxID, State: stateNotReady, CreatedAt: stamp(p.createdAt)}
+	resp := &sandboxpb.SandboxStatusResponse{SandboxId: r.SandboxId, State: stateNotReady, CreatedAt: stamp(p.createdAt)}
 	s.mu.Lock()
 	resp.ExitedAt = stamp(s.endedAt)
 	s.mu.Unlock()
@@ -50,8 +50,8 @@ func (s *Service) SandboxStatus(_ context.Context, r *sandboxapi.SandboxStatusRe
 }
 
 // PingSandbox succeeds while the sandbox is up.
-func (s *Service) PingSandbox(_ context.Context, r *sandboxapi.PingRequest) (*sandboxapi.PingResponse, error) {
-	if _, err := s.created(r.SandboxID); err != nil {
+func (s *Service) PingSandbox(_ context.Context, r *sandboxpb.PingRequest) (*sandboxpb.PingResponse, error) {
+	if _, err := s.created(r.SandboxId); err != nil {
 		return nil, err
 	}
 	vm, err := s.Pod.Sandbox()
@@ -59,14 +59,14 @@ func (s *Service) PingSandbox(_ context.Context, r *sandboxapi.PingRequest) (*sa
 		return nil, err
 	}
 	if state := vm.State(); state != sandbox.StateRunning {
-		return nil, fmt.Errorf("sandbox %s is %s: %w", r.SandboxID, state, errdefs.ErrUnavailable)
+		return nil, fmt.Errorf("sandbox %s is %s: %w", r.SandboxId, state, errdefs.ErrUnavailable)
 	}
-	return &sandboxapi.PingResponse{}, nil
+	return &sandboxpb.PingResponse{}, nil
 }
 
 // SandboxMetrics is what the pod uses on the host.
-func (s *Service) SandboxMetrics(ctx context.Context, r *sandboxapi.SandboxMetricsRequest) (*sandboxapi.SandboxMetricsResponse, error) {
-	if _, err := s.created(r.SandboxID); err != nil {
+func (s *Service) SandboxMetrics(ctx context.Context, r *sandboxpb.SandboxMetricsRequest) (*sandboxpb.SandboxMetricsResponse, error) {
+	if _, err := s.created(r.SandboxId); err != nil {
 		return nil, err
 	}
 	vm, err := s.Pod.Sandbox()
@@ -77,19 +77,19 @@ func (s *Service) SandboxMetrics(ctx context.Context, r *sandboxapi.SandboxMetri
 	if err != nil {
 		return nil, err
 	}
-	m := &types.Metric{Timestamp: timestamppb.Now(), ID: r.SandboxID}
+	m := &types.Metric{Timestamp: timestamppb.Now(), ID: r.SandboxId}
 	switch {
 	case used.V1 != nil:
 		m.Data, err = metrics.Typed(used.V1)
 	case used.V2 != nil:
 		m.Data, err = metrics.Typed(used.V2)
 	default:
-		err = fmt.Errorf("metrics of sandbox %s: its cgroup reports nothing: %w", r.SandboxID, errdefs.ErrUnavailable)
+		err = fmt.Errorf("metrics of sandbox %s: its cgroup reports nothing: %w", r.SandboxId, errdefs.ErrUnavailable)
 	}
 	if err != nil {
 		return nil, err
 	}
-	return &sandboxapi.SandboxMetricsResponse{Metrics: m}, nil
+	return &sandboxpb.SandboxMetricsResponse{Metrics: m}, nil
 }
 
 // stamp is nil for no time.

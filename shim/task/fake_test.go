@@ -305,7 +305,7 @@ type bench struct {
 func newBench(t *testing.T) *bench {
 	t.Helper()
 	b := &bench{events: &recorder{}, dir: t.TempDir(), shutdown: make(chan struct{})}
-	holder := pod.New(b.make, func(s pod.Sandbox) { b.ForwardOOM(s) })
+	holder := pod.New(b.make)
 	var once sync.Once
 	b.Service = New(Setup{
 		Namespace: "ns", Pod: holder, Events: b.events,
@@ -314,6 +314,7 @@ func newBench(t *testing.T) *bench {
 		},
 		Shutdown: func() { once.Do(func() { close(b.shutdown) }) },
 	})
+	holder.Follow(b.ForwardOOM)
 	t.Cleanup(func() { _ = holder.End(context.Background()) })
 	return b
 }

@@ -5,7 +5,7 @@ package task
 import (
 	"context"
 
-	taskapi "github.com/containerd/containerd/api/runtime/task/v3"
+	taskapi "github.com/containerd/containerd/api/runtime/task/v2"
 
 	"github.com/katapod/katapod/shim/stdio"
 )

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package bootstrap
+
+import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/containerd/errdefs"
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// defaultSocketDir is for a containerd that does not say where sockets go. It
+	// is a directory of our own, so that nothing appears among those of an engine.
+	defaultSocketDir = "/run/katapod/s"
+	// maxSocketPath is the longest path a unix socket can have, without the byte
+	// that ends it (unix(7)).
+	maxSocketPath = 107
+	// scheme begins an address.
+	scheme = "unix://"
+	// connectTimeout bounds the question whether somebody answers on a socket.
+	connectTimeout = 100 * time.Millisecond
+)
+
+// socketAddress is where the shim of pod listens: always the same answer for
+// the same containerd, namespace and pod.
+func socketAddress(p Params, namespace, pod string) (string, error) {
+	dir := p.SocketDir
+	if dir == "" {
+		dir = defaultSocketDir
+	}
+	name := sha256.Sum256([]byte(filepath.Join(p.GRPCAddress, namespace, pod)))
+	path := filepath.Join(dir, fmt.Sprintf("%x", name))
+	if len(path) > maxSocketPath {
+		return "", fmt.Errorf("the path of the shim's socket, %s, is longer than %d bytes; "+
+			"set a shorter socket_dir in containerd's shim manager: %w", path, maxSocketPath, errdefs.ErrInvalidArgument)
+	}
+	return scheme + path, nil
+}
+
+func socketPath(address string) string { return strings.TrimPrefix(address, scheme) }
+
+// listen makes the pod's socket, for root alone. A socket on which a shim answers
+// is errdefs.ErrAlreadyExists; one that a dead shim left is replaced.
+func listen(address string) (*net.UnixListener, error) {
+	path := socketPath(address)
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return nil, fmt.Errorf("make the directory of the shim's socket: %w", err)
+	}
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+	if errors.Is(err, unix.EADDRINUSE) {
+		if answers(address) {
+			return nil, fmt.Errorf("a shim answers on %s: %w", address, errdefs.ErrAlreadyExists)
+		}
+		if err := RemoveSocket(address); err != nil {
+			return nil, err
+		}
+		l, err = net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+	}
+	if err != nil {
+		return nil, fmt.Errorf("make the shim's socket %s: %w", address, err)
+	}
+	if err := os.Chmod(path, 0o600); err != nil {
+		return nil, errors.Join(fmt.Errorf("protect the shim's socket: %w", err), l.Close())
+	}
+	return l, nil
+}
+
+// answers reports whether somebody accepts connections.
+func answers(address string) bool {
+	conn, err := net.DialTimeout("unix", socketPath(address), connectTimeout)
+	if err != nil {
+		return false
+	}
+	_ = conn.Close()
+	return true
+}
+
+// RemoveSocket removes the file of a socket; one that is gone is no error.
+func RemoveSocket(address string) error {
+	if err := os.Remove(socketPath(address)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("remove the shim's socket: %w", err)
+	}
+	return nil
+}
