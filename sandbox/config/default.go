@@ -19,8 +19,10 @@ func Default() Config {
 	}
 }
 
-// defaultHotplugSlots is the number of root ports when pcie_root_port is 0.
-const defaultHotplugSlots = 16
+// defaultHotplugSlots is the number of devices that can be plugged when
+// pcie_root_port is 0: all that the driver's bridge has, since it costs a boot
+// the same however many there are.
+const defaultHotplugSlots = 31
 
 func defaultHypervisor() Hypervisor {
 	const qemu = "/usr/bin/qemu-system-x86_64"

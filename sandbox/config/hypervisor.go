@@ -69,7 +69,7 @@ type Hypervisor struct {
 	DisableBlockDeviceUse bool `toml:"disable_block_device_use"`
 
 	// PCIeRootPorts is how many devices can be plugged into the running VM; 0
-	// is the default number of this project, 16.
+	// is the default number of this project, 31.
 	PCIeRootPorts int `toml:"pcie_root_port"`
 	// EntropySource feeds virtio-rng.
 	EntropySource string `toml:"entropy_source"`

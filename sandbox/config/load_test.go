@@ -75,7 +75,7 @@ func TestEmptyFileIsTheDefault(t *testing.T) {
 func TestDefaultsThatDifferFromUpstream(t *testing.T) {
 	c := Default()
 	if c.Runtime.DisableGuestSeccomp || !c.Runtime.SandboxCgroupOnly || !c.Hypervisor.ReclaimGuestFreedMemory ||
-		c.Hypervisor.DisableBlockDeviceUse || c.Hypervisor.RootfsType != "erofs" || c.Hypervisor.HotplugSlots() != 16 {
+		c.Hypervisor.DisableBlockDeviceUse || c.Hypervisor.RootfsType != "erofs" || c.Hypervisor.HotplugSlots() != 31 {
 		t.Errorf("defaults are %+v", c)
 	}
 }
