@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/containerd/errdefs"
@@ -63,9 +62,6 @@ func (s *Sandbox) newFailure(step string, err error) *Failure {
 	if vm := s.machine(); vm != nil && closed(vm.Done()) {
 		exit := vm.Exit()
 		f.Console, f.VMMLog = exit.Console, exit.Log
-	}
-	if f.Code == CodeVMMDied && strings.Contains(f.Console, "Kernel panic") {
-		f.Code = CodeGuestPanicked
 	}
 	if (f.Code == CodeVMMDied || f.Code == CodeVirtiofsdDied) && s.hostKilled() {
 		f.Code = CodeHostOOM

@@ -27,8 +27,9 @@ type Runtime struct {
 	// default, unlike upstream: a profile that somebody wrote is a security
 	// setting, and this guest's kernel and OCI runtime can honour it.
 	DisableGuestSeccomp bool `toml:"disable_guest_seccomp"`
-	// DisableNewNetNS runs the VMM in the host's network namespace; it needs
-	// InternetworkingModel NetworkNone.
+	// DisableNewNetNS makes no network namespace for a pod that comes without
+	// one, so that its VMM runs in the host's; it needs InternetworkingModel
+	// NetworkNone. A namespace that an engine gives is used in any case.
 	DisableNewNetNS bool `toml:"disable_new_netns"`
 	// SandboxCgroupOnly puts the shim, the VMM and its helpers in the pod's
 	// cgroup. True by default; false leaves the shim outside.
