@@ -45,10 +45,12 @@ func Serve(ctx context.Context, inv bootstrap.Invocation) error {
 		return err
 	}
 	queue := events.New(ctx, inv.Namespace, address)
+	publisher := newThrifty(ctx, queue, giveBack)
+	defer publisher.Stop()
 	over, leave := context.WithCancel(ctx)
 	defer leave()
 	holder := pod.New(pod.Real)
-	server, err := newServer(newServices(inv.Namespace, holder, queue, leave))
+	server, err := newServer(newServices(inv.Namespace, holder, publisher, leave))
 	if err != nil {
 		return err
 	}

@@ -9,7 +9,6 @@ import (
 	"github.com/containerd/ttrpc"
 
 	"github.com/katapod/katapod/shim/bootstrap"
-	"github.com/katapod/katapod/shim/events"
 	"github.com/katapod/katapod/shim/pod"
 	"github.com/katapod/katapod/shim/sandboxapi"
 	"github.com/katapod/katapod/shim/task"
@@ -22,12 +21,12 @@ type services struct {
 }
 
 // newServices makes them for a pod that is not there yet; leave ends the shim.
-func newServices(namespace string, holder *pod.Pod, queue *events.Queue, leave func()) services {
+func newServices(namespace string, holder *pod.Pod, publisher task.Publisher, leave func()) services {
 	option := os.Getenv(bootstrap.EnvConfigPath)
 	s := services{
 		task: task.New(task.Setup{
 			Namespace: namespace, ConfigPath: option, Configure: pod.Configure,
-			Pod: holder, Events: queue, Shutdown: leave,
+			Pod: holder, Events: publisher, Shutdown: leave,
 		}),
 		sandbox: sandboxapi.New(sandboxapi.Setup{
 			Namespace: namespace, ConfigPath: option, Configure: pod.Configure,
