@@ -54,7 +54,7 @@ func features() []feature {
 		{"Logs, exec, attach, terminals", tested("integration", "TestPodLogs", "TestPodExec", "TestPodAttach", "TestCtrTerminal")},
 		{"Statistics, limits, out-of-memory kills", tested("integration", "TestPodStats", "TestPodUpdate", "TestPodOOM")},
 		{"A restart of containerd, the death of a VM or a shim", tested("integration", "TestContainerdRestart", "TestVMDeath", "TestShimDeath")},
-		{"vhost-net", effective("DisableVhostNet")},
+		{"vhost-net", notRun("with a stand-in for the device", "sandbox", "TestVhostNet")},
 		{"Devices by VFIO", unbuilt("hypervisor.qemu.hot_plug_vfio")},
 		{"Memory plugged into a running VM", unbuilt("hypervisor.qemu.enable_virtio_mem")},
 		{"Huge pages for the guest's memory", unbuilt("hypervisor.qemu.enable_hugepages")},
@@ -164,16 +164,5 @@ func unbuilt(key string) func(*testing.T) (cell, heldBy string) {
 		}
 		t.Errorf("%s is refused no more: the table of what is supported has to say what holds it", key)
 		return "yes", ""
-	}
-}
-
-// effective asks whether the code reads a key of the VM.
-func effective(field string) func(*testing.T) (cell, heldBy string) {
-	return func(t *testing.T) (string, string) {
-		if fieldsRead(t)["Hypervisor."+field] {
-			t.Errorf("the code reads %s now: the table of what is supported needs a test by name", field)
-		}
-		f, _ := reflect.TypeFor[config.Hypervisor]().FieldByName(field)
-		return "no", "key " + code(f.Tag.Get("toml"))
 	}
 }
