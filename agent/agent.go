@@ -168,6 +168,9 @@ func newParts(ctx context.Context, parameters boot.Parameters, paths service.Pat
 	}
 	// go-runc has one monitor per program.
 	runc.Monitor = r.Monitor()
+	if parameters.Emulated {
+		runc.Monitor = crun.Steady(runc.Monitor)
+	}
 	hub, err := device.NewHub()
 	if err != nil {
 		return service.Parts{}, err

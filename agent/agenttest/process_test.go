@@ -94,6 +94,9 @@ func testExec(t *testing.T, g *guestUser) {
 	if out := g.output(t, p, nil, "cat /proc/1/oom_score_adj"); out != "0\n" {
 		t.Errorf("the container has the agent's protection: %q", out)
 	}
+	if out := g.output(t, p, nil, "cat /proc/self/personality /proc/1/personality"); out != "00000000\n00000000\n" {
+		t.Errorf("crun's fixed addresses went to the container: %q", out)
+	}
 	begin := time.Now()
 	_, err := g.agent.ExecProcess(g.ctx, &agentpb.ExecProcessRequest{
 		ContainerId: p.id, ExecId: "missing", Process: &agentpb.Process{Args: []string{"/bin/nothing"}, Cwd: "/"},

@@ -113,7 +113,7 @@ func arguments(guest, socket, rootfs, scratch string) []string {
 	args := []string{
 		"-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-machine", "q35", "-accel", "tcg,thread=multi",
 		"-cpu", "max", "-smp", "2", "-m", "512", "-kernel", filepath.Join(guest, "vmlinux"), "-serial", "stdio",
-		"-append", "console=ttyS0 quiet clearcpuid=cx16 root=/dev/vda rootfstype=erofs ro init=/sbin/init cgroup_no_v1=all agent.log=debug agent.debug_console agent.debug_console_vport=1026 agent.log_vport=1025",
+		"-append", "console=ttyS0 quiet clearcpuid=cx16 agent.emulated root=/dev/vda rootfstype=erofs ro init=/sbin/init cgroup_no_v1=all agent.log=debug agent.debug_console agent.debug_console_vport=1026 agent.log_vport=1025",
 		"-chardev", "socket,id=mux,path=" + socket + ",server=on,wait=off",
 		"-device", "virtio-serial-pci", "-device", "virtserialport,chardev=mux,name=" + transport.SerialPortName,
 		"-device", "pcie-root-port,id=rp2,bus=pcie.0,addr=2,chassis=2",

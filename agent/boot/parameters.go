@@ -30,6 +30,9 @@ type Parameters struct {
 	ContainerPipeSize int
 	// DevMode is agent.devmode: processes may leave core dumps.
 	DevMode bool
+	// Emulated is agent.emulated: the guest's processor is translated code, and
+	// the agent does what makes that faster.
+	Emulated bool
 }
 
 // DefaultParameters returns the values for what the command line leaves out.
@@ -71,6 +74,8 @@ func (p *Parameters) set(name, value string) (err error) {
 		p.ContainerPipeSize, err = size(value)
 	case "agent.devmode":
 		p.DevMode, err = flag(value)
+	case "agent.emulated":
+		p.Emulated, err = flag(value)
 	default:
 		err = fmt.Errorf("this agent does not know it")
 	}

@@ -46,6 +46,10 @@ func (g Guest) Apply(spec *specs.Spec) (sysctls map[string]string, err error) {
 	}
 	spec.Version = runtimeVersion
 	spec.Linux.CgroupsPath = g.CgroupsPath
+	if spec.Linux.Personality == nil {
+		// An ordinary one, not crun's own, which crun would pass on.
+		spec.Linux.Personality = &specs.LinuxPersonality{Domain: specs.PerLinux}
+	}
 	spec.Linux.Namespaces = g.namespaces(spec.Linux.Namespaces)
 	if g.UTS != "" && g.Hostname != "" {
 		spec.Hostname = ""

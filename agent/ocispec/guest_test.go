@@ -56,8 +56,8 @@ func TestGuestHasTheNamespaces(t *testing.T) {
 					t.Errorf("%s is %q, want %q", typ, p, path)
 				}
 			}
-			if s.Hostname != test.host || s.Linux.CgroupsPath != "/katapod/c" || s.Version != "1.0.2" {
-				t.Errorf("hostname %q, cgroup %q, version %q", s.Hostname, s.Linux.CgroupsPath, s.Version)
+			if s.Hostname != test.host || s.Linux.CgroupsPath != "/katapod/c" || s.Version != "1.0.2" || s.Linux.Personality.Domain != specs.PerLinux {
+				t.Errorf("hostname %q, cgroup %q, version %q, personality %v", s.Hostname, s.Linux.CgroupsPath, s.Version, s.Linux.Personality)
 			}
 			if len(sysctls) != 1 || len(s.Linux.Sysctl) != 0 {
 				t.Errorf("kernel parameters %v and %v", sysctls, s.Linux.Sysctl)

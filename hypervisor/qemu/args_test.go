@@ -39,7 +39,7 @@ func TestCommandLine(t *testing.T) {
 -m 256M
 -object memory-backend-ram,id=memory,size=256M
 -kernel /k
--append console=ttyS0 panic=-1 cgroup_no_v1=all quiet clearcpuid=cx16 nolapic_timer root=/dev/vda rootfstype=erofs ro init=/sbin/init
+-append console=ttyS0 panic=-1 cgroup_no_v1=all dummy.numdummies=0 ifb.numifbs=0 quiet clearcpuid=cx16 agent.emulated nolapic_timer noreplace-smp root=/dev/vda rootfstype=erofs ro init=/sbin/init
 -chardev socket,id=control,fd=3
 -mon chardev=control,mode=control
 -chardev socket,id=console,fd=4
@@ -76,9 +76,9 @@ type part struct {
 func parts() []part {
 	return []part{
 		{"kvm", func(c *hypervisor.Config, in *inputs) { in.accelerator = "kvm"; c.CPUFeatures = "pmu=off" },
-			[]string{"-accel kvm\n", "-cpu host,pmu=off\n"}, []string{"nolapic_timer", "tcg", "clearcpuid"}},
+			[]string{"-accel kvm\n", "-cpu host,pmu=off\n"}, []string{"nolapic_timer", "tcg", "clearcpuid", "agent.emulated"}},
 		{"several vCPUs", func(c *hypervisor.Config, _ *inputs) { c.VCPUs = 2; c.MaxVCPUs = 4 },
-			[]string{"-smp 2,maxcpus=4\n"}, []string{"nolapic_timer"}},
+			[]string{"-smp 2,maxcpus=4\n"}, []string{"nolapic_timer", "noreplace-smp"}},
 		{"room for memory", func(c *hypervisor.Config, _ *inputs) { c.MaxMemoryMiB = 1024 },
 			[]string{"-m size=256M,slots=8,maxmem=1024M\n"}, nil},
 		{"vsock", func(_ *hypervisor.Config, in *inputs) { in.cid, in.vsock = 77, 6 },

@@ -11,7 +11,9 @@ import (
 // kernelParams is the guest kernel's command line. The caller's parameters come
 // last, and so win where the kernel takes the last of a kind.
 func kernelParams(cfg hypervisor.Config, accelerator string) string {
-	p := []string{"console=ttyS0", "panic=-1", "cgroup_no_v1=all"}
+	p := []string{"console=ttyS0", "panic=-1", "cgroup_no_v1=all",
+		// Links that drivers would make unasked; no pod has a use for them.
+		"dummy.numdummies=0", "ifb.numifbs=0"}
 	if !cfg.Debug {
 		p = append(p, "quiet")
 	}
@@ -24,12 +26,17 @@ func kernelParams(cfg hypervisor.Config, accelerator string) string {
 		// keeps the feature (no "-cpu max,-cx16"), since the C library of
 		// distributions built for x86-64-v2 refuses to start without it.
 		p = append(p, "clearcpuid=cx16")
+		// The agent keeps crun at fixed addresses, whose translation lasts.
+		p = append(p, "agent.emulated")
 	}
 	if accelerator == "tcg" && cfg.VCPUs == 1 && cfg.MaxVCPUs <= 1 {
 		// The kernel measures the local APIC's timer in a busy loop of 130 ms
 		// that is worth nothing under translation. The HPET ticks instead,
 		// which is as good for one CPU; several would share it.
 		p = append(p, "nolapic_timer")
+		// Locks are 9000 places in the kernel's code that one CPU needs not
+		// have. Rewriting them takes longer than having them.
+		p = append(p, "noreplace-smp")
 	}
 	if cfg.Image != "" {
 		p = append(p, "root=/dev/vda", "rootfstype="+cfg.ImageType, "ro", "init=/sbin/init")
