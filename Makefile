@@ -13,6 +13,8 @@ export GOFLAGS ?= -buildvcs=false
 
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS := -s -w -X main.version=$(VERSION)
+# Prints a line per package, the log of what fails, and every skipped test with its reason.
+GO_TEST := go tool gotestsum --format pkgname-and-test-fails --format-icons text --
 GO_BUILD := CGO_ENABLED=0 go build -trimpath -ldflags "$(LDFLAGS)"
 GO_SOURCES := $(shell find agent cmd hypervisor network protocols sandbox shim -name '*.go' -not -name '*_test.go') go.mod go.sum
 BINARIES := out/bin/containerd-shim-kata-v2 out/bin/kata-agent out/bin/kata-ctl
@@ -79,11 +81,11 @@ test: lint test-unit test-node ## Run every test: unit, network namespace, VM an
 
 .PHONY: test-unit
 test-unit: build guest ## Run the tests that need no containerd
-	go test -count=1 $$(go list ./... | grep -v /integration)
+	$(GO_TEST) -count=1 $$(go list ./... | grep -v /integration)
 
 .PHONY: test-node
 test-node: build guest node ## Run the tests on a real containerd with real VMs
-	go test -count=1 -timeout 30m ./integration/...
+	$(GO_TEST) -count=1 -timeout 30m ./integration/...
 
 .PHONY: lint
 lint: packages ## Run gofmt, go vet and staticcheck, and compare generated code with its source
