@@ -125,7 +125,7 @@ func serve(ctx context.Context, parameters boot.Parameters, paths service.Paths)
 	if err != nil {
 		return fmt.Errorf("open the port of the agent: %w", err)
 	}
-	server, err := ttrpc.NewServer(ttrpc.WithUnaryServerInterceptor(service.Interceptor))
+	server, err := ttrpc.NewServer(ttrpc.WithUnaryServerInterceptor(announced(service.Interceptor)))
 	if err != nil {
 		return fmt.Errorf("make the agent's server: %w", err)
 	}
@@ -138,7 +138,6 @@ func serve(ctx context.Context, parameters boot.Parameters, paths service.Paths)
 	go func() { ended <- parts.Streams.Serve(ctx, stdio) }()
 	go func() { ended <- server.Serve(ctx, rpc) }()
 	go func() { ended <- carry(ctx, guest) }()
-	slog.Info("the agent serves", "version", Version, "uptime", boot.Uptime())
 	select {
 	case <-ctx.Done():
 		slog.Info("the guest was asked to end")

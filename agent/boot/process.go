@@ -5,6 +5,8 @@ package boot
 import (
 	"fmt"
 	"os"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/vishvananda/netlink"
@@ -59,8 +61,16 @@ func split(entry string) (name, value string) {
 
 // RemoveStrays removes the links that drivers built into the kernel make by
 // themselves (dummy0, ifb0, ...): a pod has only the links that the host gives
-// it. Links of hardware and the loopback device stay.
+// it. Links of hardware and the loopback device stay. Drivers make none when the
+// kernel's command line says so, and then this costs a look into sysfs.
 func RemoveStrays() error {
+	entries, err := os.ReadDir("/sys/class/net")
+	if err != nil {
+		return fmt.Errorf("list the links: %w", err)
+	}
+	if !slices.ContainsFunc(entries, func(e os.DirEntry) bool { return mayBeStray(e.Name()) }) {
+		return nil
+	}
 	links, err := netlink.LinkList()
 	if err != nil {
 		return fmt.Errorf("list the links: %w", err)
@@ -76,13 +86,28 @@ func RemoveStrays() error {
 	return nil
 }
 
-// Loopback brings the loopback device up; the kernel gives it its addresses.
+func mayBeStray(name string) bool {
+	return strings.HasPrefix(name, "dummy") || strings.HasPrefix(name, "ifb")
+}
+
+// Loopback brings the loopback device up; the kernel gives it its addresses. It
+// does so by ioctl, which an emulated guest does in a tenth of the time that the
+// first netlink message takes (5 against 55 ms).
 func Loopback() error {
-	lo, err := netlink.LinkByName("lo")
+	s, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
+		return fmt.Errorf("open a socket to bring the loopback device up: %w", err)
+	}
+	defer func() { _ = unix.Close(s) }()
+	lo, err := unix.NewIfreq("lo")
+	if err != nil {
+		return fmt.Errorf("name the loopback device: %w", err)
+	}
+	if err := unix.IoctlIfreq(s, unix.SIOCGIFFLAGS, lo); err != nil {
 		return fmt.Errorf("find the loopback device: %w", err)
 	}
-	if err := netlink.LinkSetUp(lo); err != nil {
+	lo.SetUint16(lo.Uint16() | unix.IFF_UP)
+	if err := unix.IoctlIfreq(s, unix.SIOCSIFFLAGS, lo); err != nil {
 		return fmt.Errorf("bring the loopback device up: %w", err)
 	}
 	return nil
