@@ -35,6 +35,10 @@ func endShim(pid int, id string) error {
 		return fmt.Errorf("look at the shim's process %d: %w", pid, err)
 	}
 	defer unix.Close(fd)
+	if dying(pid) {
+		_, err := awaitEnd(fd, killOfShim)
+		return err
+	}
 	if !servesPod(pid, id) {
 		return nil
 	}
@@ -50,6 +54,15 @@ func endShim(pid int, id string) error {
 			"it waits in the kernel, look at /proc/%d/stack", pid, killOfShim, pid)
 	}
 	return err
+}
+
+// dying reports whether the process's first thread has ended. It has no command
+// line any more, and other threads may still hold files, the ledger's lock among
+// them, until the pidfd tells the end of the last.
+func dying(pid int) bool {
+	stat, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	name := bytes.LastIndex(stat, []byte(") ")) // the name may hold anything, see proc(5)
+	return err == nil && name >= 0 && bytes.HasPrefix(stat[name:], []byte(") Z"))
 }
 
 // servesPod reports whether the process's command line is that of spawn.
