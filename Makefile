@@ -57,6 +57,7 @@ node: packages ## Build containerd, CNI plugins, crictl and runc for the private
 .PHONY: protos
 protos: ## Regenerate the Go code of the agent protocol
 	protocols/generate
+	shim/sandboxapi/sandboxpb/generate
 
 .PHONY: packages
 packages: ## Install the Debian packages that building and testing need, if any is missing
@@ -87,6 +88,10 @@ test-unit: build guest ## Run the tests that need no containerd
 test-node: build guest node ## Run the tests on a real containerd with real VMs
 	$(GO_TEST) -count=1 -timeout 30m ./integration/...
 
+.PHONY: critest
+critest: build guest node ## Run the CRI conformance suite, with and without a pause container
+	go run ./integration/critest $(CRITEST_FLAGS)
+
 .PHONY: lint
 lint: packages ## Run gofmt, go vet and staticcheck, and compare generated code with its source
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); \
@@ -94,6 +99,7 @@ lint: packages ## Run gofmt, go vet and staticcheck, and compare generated code 
 	go vet ./...
 	go tool staticcheck ./...
 	protocols/generate --check
+	shim/sandboxapi/sandboxpb/generate --check
 
 ##@ Housekeeping
 
