@@ -34,7 +34,8 @@ func Build(ctx context.Context, dir, pause string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	busybox, err := busyboxFiles(ctx)
+	const passwd, group = "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/sh\n", "root:x:0:\nnogroup:x:65534:\n"
+	busybox, err := busyboxFiles(ctx, "/bin/busybox", passwd, group)
 	if err != nil {
 		return "", err
 	}
@@ -47,14 +48,10 @@ func Build(ctx context.Context, dir, pause string) (string, error) {
 		Name:  Busybox,
 		Files: append(busybox, File{Path: "bin/probe", Mode: 0o755, Data: probe}),
 		Config: v1.ImageConfig{
-			Env: []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"},
+			Env: []string{searchPath},
 			Cmd: []string{"sh"},
 		},
-	}, Image{
-		Name:   pause,
-		Files:  []File{{Path: "pause", Mode: 0o755, Data: probe}},
-		Config: v1.ImageConfig{Entrypoint: []string{"/pause", "pause"}},
-	})
+	}, pauseImage(pause, probe))
 	return path, errors.Join(err, out.Close())
 }
 
@@ -72,10 +69,9 @@ func buildProbe(ctx context.Context, dir string) ([]byte, error) {
 	return data, nil
 }
 
-// busyboxFiles is a root file system around the machine's static busybox. The applets are hard links: a test that
+// busyboxFiles is a root file system around a static busybox of this machine. The applets are hard links: a test that
 // masks one of them by a bind mount would mask all through symbolic links.
-func busyboxFiles(ctx context.Context) ([]File, error) {
-	const host = "/bin/busybox"
+func busyboxFiles(ctx context.Context, host, passwd, group string) ([]File, error) {
 	data, err := os.ReadFile(host)
 	if err != nil {
 		return nil, fmt.Errorf("read busybox (Debian package busybox-static): %w", err)
@@ -84,15 +80,14 @@ func busyboxFiles(ctx context.Context) ([]File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("list the applets of %s: %w", host, err)
 	}
-	const account = "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/sh\n"
 	files := []File{
 		{Path: "bin/", Mode: 0o755},
 		{Path: "etc/", Mode: 0o755},
 		{Path: "root/", Mode: 0o700},
 		{Path: "tmp/", Mode: 0o1777},
 		{Path: "var/", Mode: 0o755},
-		{Path: "etc/passwd", Mode: 0o644, Data: []byte(account)},
-		{Path: "etc/group", Mode: 0o644, Data: []byte("root:x:0:\nnogroup:x:65534:\n")},
+		{Path: "etc/passwd", Mode: 0o644, Data: []byte(passwd)},
+		{Path: "etc/group", Mode: 0o644, Data: []byte(group)},
 		{Path: "bin/busybox", Mode: 0o755, Data: data},
 	}
 	for _, applet := range strings.Fields(string(listed)) {

@@ -57,37 +57,61 @@ func Write(out io.Writer, images ...Image) error {
 	return w.Close()
 }
 
-func (i Image) write(w *tar.Writer, written map[digest.Digest]bool) (v1.Descriptor, error) {
-	layer, err := i.layer()
+// Blob is one of the pieces an image consists of, under the digest of its bytes.
+type Blob struct {
+	v1.Descriptor
+	Data []byte
+}
+
+func newBlob(mediaType string, data []byte) Blob {
+	descriptor := v1.Descriptor{MediaType: mediaType, Digest: digest.FromBytes(data), Size: int64(len(data))}
+	return Blob{Descriptor: descriptor, Data: data}
+}
+
+// Blobs are the image's layer, its configuration and, last, its manifest.
+func (i Image) Blobs() ([]Blob, error) {
+	data, err := i.layer()
 	if err != nil {
-		return v1.Descriptor{}, err
+		return nil, err
 	}
-	layerBlob, err := writeBlob(w, written, v1.MediaTypeImageLayer, layer)
-	if err != nil {
-		return v1.Descriptor{}, err
-	}
-	config, err := json.Marshal(v1.Image{
+	layer := newBlob(v1.MediaTypeImageLayer, data)
+	data, err = json.Marshal(v1.Image{
 		Platform: v1.Platform{Architecture: architecture, OS: "linux"},
 		Config:   i.Config,
-		RootFS:   v1.RootFS{Type: "layers", DiffIDs: []digest.Digest{layerBlob.Digest}},
+		RootFS:   v1.RootFS{Type: "layers", DiffIDs: []digest.Digest{layer.Digest}},
 	})
 	if err != nil {
-		return v1.Descriptor{}, fmt.Errorf("encode the image's configuration: %w", err)
+		return nil, fmt.Errorf("encode the image's configuration: %w", err)
 	}
-	configBlob, err := writeBlob(w, written, v1.MediaTypeImageConfig, config)
+	config := newBlob(v1.MediaTypeImageConfig, data)
+	data, err = json.Marshal(v1.Manifest{
+		Versioned: specs.Versioned{SchemaVersion: 2},
+		MediaType: v1.MediaTypeImageManifest,
+		Config:    config.Descriptor,
+		Layers:    []v1.Descriptor{layer.Descriptor},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("encode the image's manifest: %w", err)
+	}
+	return []Blob{layer, config, newBlob(v1.MediaTypeImageManifest, data)}, nil
+}
+
+// write adds those of the image's blobs that are not written yet, and returns how its manifest is found.
+func (i Image) write(w *tar.Writer, written map[digest.Digest]bool) (v1.Descriptor, error) {
+	blobs, err := i.Blobs()
 	if err != nil {
 		return v1.Descriptor{}, err
 	}
-	manifest, err := json.Marshal(v1.Manifest{
-		Versioned: specs.Versioned{SchemaVersion: 2},
-		MediaType: v1.MediaTypeImageManifest,
-		Config:    configBlob,
-		Layers:    []v1.Descriptor{layerBlob},
-	})
-	if err != nil {
-		return v1.Descriptor{}, fmt.Errorf("encode the image's manifest: %w", err)
+	for _, b := range blobs {
+		if written[b.Digest] {
+			continue
+		}
+		written[b.Digest] = true
+		if err := writeFile(w, "blobs/"+b.Digest.Algorithm().String()+"/"+b.Digest.Encoded(), b.Data); err != nil {
+			return v1.Descriptor{}, err
+		}
 	}
-	return writeBlob(w, written, v1.MediaTypeImageManifest, manifest)
+	return blobs[len(blobs)-1].Descriptor, nil
 }
 
 // layer is the uncompressed layer. Links get a mode as well: containerd changes the mode through them.
@@ -115,16 +139,6 @@ func (i Image) layer() ([]byte, error) {
 		return nil, fmt.Errorf("end the layer: %w", err)
 	}
 	return out.Bytes(), nil
-}
-
-func writeBlob(w *tar.Writer, written map[digest.Digest]bool, mediaType string, data []byte) (v1.Descriptor, error) {
-	sum := digest.FromBytes(data)
-	descriptor := v1.Descriptor{MediaType: mediaType, Digest: sum, Size: int64(len(data))}
-	if written[sum] {
-		return descriptor, nil
-	}
-	written[sum] = true
-	return descriptor, writeFile(w, "blobs/"+sum.Algorithm().String()+"/"+sum.Encoded(), data)
 }
 
 func writeJSON(w *tar.Writer, name string, v any) error {

@@ -19,6 +19,8 @@ var (
 	kataTemplate string
 	//go:embed pods.conflist.tmpl
 	cniTemplate string
+	//go:embed hosts.toml.tmpl
+	hostsTemplate string
 )
 
 // crictlTemplate saves every call of crictl its endpoints.
@@ -29,6 +31,17 @@ timeout: 60
 
 // PauseImage is the image containerd uses for the pods' pause container; package images makes it.
 const PauseImage = "katapod.test/pause:1"
+
+// Registry is the address, in the node's network namespace, that containerd pulls every image from, whatever registry
+// the image's name says. Nothing listens there until a caller does; see Listen.
+const Registry = "127.0.0.1:5000"
+
+// registryHosts is where containerd looks up how to reach a registry that has no directory of its own.
+const registryHosts = "etc/certs.d/_default"
+
+// SandboxAPIHandler is the CRI runtime handler whose pods have no pause container: containerd tells the shim about
+// the pod itself, through the Sandbox API.
+const SandboxAPIHandler = "kata-sandboxapi"
 
 // Subnets of the pods.
 const (
@@ -50,24 +63,28 @@ type settings struct {
 	PodsV4, PodsV6 string
 	Virtiofsd      string
 	Handlers       map[string]string // CRI handlers of the kata shim, with the snapshotter of each
+
+	SandboxAPIHandler, Registry string
 }
 
 // writeConfig makes the directories of the node and writes every configuration file.
 func writeConfig(ctx context.Context, l Layout) error {
-	for _, dir := range []string{"run/s", "etc/cni", "root", "state", "opt", "logs", "vc", "runc", "blk"} {
+	for _, dir := range []string{"run/s", "etc/cni", registryHosts, "root", "state", "opt", "logs", "vc", "runc", "blk"} {
 		if err := os.MkdirAll(l.path(dir), 0o711); err != nil {
 			return fmt.Errorf("make the node's directories: %w", err)
 		}
 	}
 	values := settings{
 		Layout: l, PauseImage: PauseImage, PodsV4: PodsV4, PodsV6: PodsV6,
-		Virtiofsd: virtiofsd(), Handlers: Handlers(),
+		Virtiofsd: virtiofsd(), Handlers: Handlers(), SandboxAPIHandler: SandboxAPIHandler, Registry: Registry,
 	}
 	files := map[string]string{
 		"etc/containerd.toml":      containerdTemplate,
 		"etc/crictl.yaml":          crictlTemplate,
 		"etc/kata.toml":            kataTemplate,
 		"etc/cni/10-pods.conflist": cniTemplate,
+
+		registryHosts + "/hosts.toml": hostsTemplate,
 	}
 	for name, text := range files {
 		if err := writeTemplate(l.path(name), text, values); err != nil {

@@ -15,35 +15,15 @@ import (
 const trixieTools = "erofs-utils libc6 liblz4-1 liblzma5 zlib1g libzstd1 libdeflate0 libuuid1 libselinux1 " +
 	"libpcre2-8-0 libxxhash0"
 
-// unpackErofsTools puts a mkfs.erofs that runs on any glibc system into dir/bin. apt works with lists, caches and
-// sources of its own below dir: the machine's packages are not changed.
+// unpackErofsTools puts a mkfs.erofs that runs on any glibc system into dir/bin.
 func unpackErofsTools(ctx context.Context, dir string) error {
 	state := filepath.Join(dir, "apt")
 	tree := filepath.Join(dir, "trixie")
-	for _, d := range []string{"lists/partial", "archives/partial", "etc/trusted.gpg.d"} {
-		if err := os.MkdirAll(filepath.Join(state, d), 0o755); err != nil {
-			return fmt.Errorf("make apt's private state: %w", err)
-		}
-	}
-	sources := "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://deb.debian.org/debian trixie main\n"
-	files := map[string]string{"sources.list": sources, "status": ""}
-	for name, text := range files {
-		if err := os.WriteFile(filepath.Join(state, name), []byte(text), 0o644); err != nil {
-			return fmt.Errorf("write apt's private state: %w", err)
-		}
-	}
-	options := []string{
-		"-q", "-o", "Dir::State::Lists=" + state + "/lists", "-o", "Dir::Cache=" + state,
-		"-o", "Dir::Cache::archives=" + state + "/archives", "-o", "Dir::State::status=" + state + "/status",
-		"-o", "Dir::Etc::sourcelist=" + state + "/sources.list", "-o", "Dir::Etc::sourceparts=-",
-		"-o", "APT::Sandbox::User=root", "-o", "Acquire::Languages=none", "-o", "Acquire::Retries=3",
-	}
-	download := Runner{Dir: filepath.Join(state, "archives")}
-	if _, err := download.Run(ctx, "apt-get", append(options, "update")...); err != nil {
+	apt, err := privateApt(ctx, state, "deb")
+	if err != nil {
 		return err
 	}
-	args := append(append([]string{}, options...), "download")
-	if _, err := download.Run(ctx, "apt-get", append(args, strings.Fields(trixieTools)...)...); err != nil {
+	if err := apt.run(ctx, filepath.Join(state, "archives"), append([]string{"download"}, strings.Fields(trixieTools)...)...); err != nil {
 		return err
 	}
 	debs, err := filepath.Glob(filepath.Join(state, "archives", "*.deb"))

@@ -41,7 +41,7 @@ echo ready
 exec sleep infinity
 `
 
-// keeper is the process that holds the node's network and mount namespace.
+// keeper is the process that holds the node's network, IPC and mount namespace.
 type keeper struct {
 	cmd *exec.Cmd
 }
@@ -49,7 +49,7 @@ type keeper struct {
 // startKeeper returns when the namespaces are set up. The process has a session of its own, so that a Ctrl-C on the
 // terminal does not take the namespaces away before the node is cleaned up.
 func startKeeper(ctx context.Context, l Layout) (*keeper, error) {
-	cmd := exec.Command("unshare", "--net", "--mount", "--propagation", "slave", "/bin/sh", "-c", keeperScript)
+	cmd := exec.Command("unshare", "--net", "--ipc", "--mount", "--propagation", "slave", "/bin/sh", "-c", keeperScript)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	cmd.Env = []string{"PATH=" + l.searchPath(), marker(l)}
 	cmd.Dir = "/"
@@ -97,7 +97,7 @@ func (k *keeper) ready(ctx context.Context, out io.Reader) error {
 
 // apart makes sure that the namespaces are not the machine's, before anything is changed in them.
 func (k *keeper) apart() error {
-	for _, name := range []string{"net", "mnt"} {
+	for _, name := range []string{"net", "ipc", "mnt"} {
 		ours, err := os.Readlink("/proc/self/ns/" + name)
 		if err != nil {
 			return fmt.Errorf("read this process's namespaces: %w", err)
@@ -118,7 +118,7 @@ func (k *keeper) pid() int { return k.cmd.Process.Pid }
 // prefix is the command that enters the namespaces. `ip netns exec` would not do: it mounts a new /sys, without the
 // cgroup hierarchies.
 func (k *keeper) prefix() []string {
-	return []string{"nsenter", "--target", strconv.Itoa(k.pid()), "--net", "--mount", "--"}
+	return []string{"nsenter", "--target", strconv.Itoa(k.pid()), "--net", "--ipc", "--mount", "--"}
 }
 
 // stop ends the keeper and waits for it; its exit status says nothing of interest.

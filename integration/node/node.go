@@ -134,7 +134,7 @@ func (n *Node) RestartContainerd(ctx context.Context) error {
 	return err
 }
 
-// Runner starts commands inside the node: in its network and mount namespace, with its environment. ctr and crictl
+// Runner starts commands inside the node: in its network, IPC and mount namespace, with its environment. ctr and crictl
 // find its containerd without being told.
 func (n *Node) Runner() Runner {
 	env := append(n.environment(),

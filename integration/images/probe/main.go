@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Command probe runs inside the containers of the integration tests and does what busybox cannot: SysV shared memory,
-// servers and clients for both address families, memory use, and being a pod's pause process.
+// servers and clients for both address families, memory use, being a pod's pause process, and standing in for the web
+// server and the set-user-id program of critest's images.
 package main
 
 import (
@@ -21,7 +22,13 @@ import (
 )
 
 func main() {
-	if err := run(os.Args[1:]); err != nil {
+	var err error
+	if address, serving := webAddress(); serving {
+		err = serveWeb(address)
+	} else {
+		err = run(os.Args[1:])
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "probe:", err)
 		os.Exit(1)
 	}
@@ -38,6 +45,8 @@ func run(args []string) error {
 		"shm-put": {2, shmPut}, // KEY TEXT: makes a SysV shared memory segment
 		"shm-get": {1, shmGet}, // KEY: prints the text in it
 		"eat":     {1, eat},    // BYTES: uses that much memory, then waits as pause does
+		"web":     {1, web},    // ADDRESS: serves a page by HTTP, looking like nginx
+		"euid":    {0, euid},   // prints the effective user
 	}
 	if len(args) == 0 {
 		return errors.New("no command was given")
