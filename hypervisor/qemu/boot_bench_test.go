@@ -14,7 +14,7 @@ import (
 // BenchmarkVMBoot is the time from Start to an answer from inside, by the
 // number of hot-plug slots.
 func BenchmarkVMBoot(b *testing.B) {
-	binary, kernel, initrd := qemuBinary(b), hypervisortest.Kernel(b), hypervisortest.Guest(b, b.TempDir())
+	binary, kernel, initrd := hypervisortest.QEMU(b), hypervisortest.Kernel(b), hypervisortest.Guest(b, b.TempDir())
 	for _, slots := range []int{0, maxLater} {
 		b.Run(fmt.Sprintf("slots=%d", slots), func(b *testing.B) {
 			for b.Loop() {

@@ -93,10 +93,7 @@ func erofsImage(t *testing.T) string {
 // share is a virtiofsd over a directory with one file.
 func share(t *testing.T, dir string) hypervisor.Share {
 	t.Helper()
-	const binary = "/usr/lib/qemu/virtiofsd"
-	if _, err := os.Stat(binary); err != nil {
-		t.Skipf("virtiofsd is not installed: %v", err)
-	}
+	binary := hypervisortest.Virtiofsd(t)
 	shared := filepath.Join(t.TempDir(), "shared")
 	if err := os.Mkdir(shared, 0o755); err != nil {
 		t.Fatal(err)
@@ -149,7 +146,7 @@ func netns(t *testing.T) string {
 func TestVMGuestView(t *testing.T) {
 	dir := tempDir(t)
 	cfg := hypervisor.Config{
-		ID: "view", Dir: dir, Binary: qemuBinary(t), Kernel: hypervisortest.Kernel(t), NetNS: netns(t),
+		ID: "view", Dir: dir, Binary: hypervisortest.QEMU(t), Kernel: hypervisortest.Kernel(t), NetNS: netns(t),
 		Image: erofsImage(t), ImageType: "erofs", VCPUs: 2, MemoryMiB: 256, HotplugSlots: 2,
 		Disks:  []hypervisor.Disk{{ID: "first", Path: file(t, dir, "first", make([]byte, 1<<20)), ReadOnly: true}},
 		NICs:   []hypervisor.NIC{{ID: "eth0", MAC: "02:00:00:00:00:01", MTU: 1400, TapFDs: []int{hypervisortest.TAP(t)}}},
@@ -225,7 +222,7 @@ func sameFile(t *testing.T, a, b string) bool {
 
 // TestVMEndsByItself sees that each way a guest can end is told apart.
 func TestVMEndsByItself(t *testing.T) {
-	binary, kernel, initrd := qemuBinary(t), hypervisortest.Kernel(t), hypervisortest.Guest(t, t.TempDir())
+	binary, kernel, initrd := hypervisortest.QEMU(t), hypervisortest.Kernel(t), hypervisortest.Guest(t, t.TempDir())
 	for _, tc := range []struct {
 		command string
 		says    []string
@@ -273,7 +270,7 @@ func TestVMEndsByItself(t *testing.T) {
 
 // TestVMRefusedByQEMU gives QEMU what preflight cannot see through.
 func TestVMRefusedByQEMU(t *testing.T) {
-	binary, initrd := qemuBinary(t), hypervisortest.Guest(t, t.TempDir())
+	binary, initrd := hypervisortest.QEMU(t), hypervisortest.Guest(t, t.TempDir())
 	for _, tc := range []struct {
 		name   string
 		change func(*testing.T, *hypervisor.Config)
@@ -319,7 +316,7 @@ func TestVMRefusedByQEMU(t *testing.T) {
 // driver takes.
 func TestVMEverySlot(t *testing.T) {
 	vm := New(hypervisor.Config{
-		ID: "full", Dir: tempDir(t), Binary: qemuBinary(t), Kernel: hypervisortest.Kernel(t),
+		ID: "full", Dir: tempDir(t), Binary: hypervisortest.QEMU(t), Kernel: hypervisortest.Kernel(t),
 		Initrd: hypervisortest.Guest(t, t.TempDir()), VCPUs: 1, MemoryMiB: 256, HotplugSlots: maxLater,
 	})
 	t.Cleanup(func() { _ = vm.Stop(context.Background()) })

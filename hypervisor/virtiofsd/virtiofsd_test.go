@@ -16,6 +16,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/containerd/errdefs"
+
+	"github.com/katapod/katapod/hypervisor/hypervisortest"
 )
 
 const cHelp = "usage: virtiofsd [options]\n    -o sandbox=namespace|chroot\n    -o source=PATH\n    --fd=FDNUM\n"
@@ -125,26 +127,11 @@ func TestBadInput(t *testing.T) {
 	}
 }
 
-// realBinary finds a virtiofsd of either kind.
-func realBinary(t *testing.T) string {
-	t.Helper()
-	for _, path := range []string{"/usr/libexec/virtiofsd", "/usr/lib/qemu/virtiofsd"} {
-		if _, err := os.Stat(path); err == nil {
-			if os.Geteuid() != 0 {
-				t.Skip("virtiofsd puts itself into namespaces: run as root")
-			}
-			return path
-		}
-	}
-	t.Skip("virtiofsd is not installed: apt-get install qemu-system-common or virtiofsd")
-	return ""
-}
-
 // start runs the real daemon over a directory whose name wants escaping.
 func start(t *testing.T, change func(*Config)) (*Daemon, Config, error) {
 	t.Helper()
 	dir := t.TempDir()
-	c := Config{Binary: realBinary(t), Socket: filepath.Join(dir, "fs.sock"), SharedDir: filepath.Join(dir, `a,b`)}
+	c := Config{Binary: hypervisortest.Virtiofsd(t), Socket: filepath.Join(dir, "fs.sock"), SharedDir: filepath.Join(dir, `a,b`)}
 	if err := os.Mkdir(c.SharedDir, 0o700); err != nil {
 		t.Fatal(err)
 	}

@@ -8,6 +8,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -45,7 +46,11 @@ func serve() error {
 		return err
 	}
 	go accept(commands, answer)
-	return guest.ServeSerial(context.Background(), "")
+	// A VM has one of the carriers; the guest ends when neither serves.
+	failed := make(chan error)
+	go func() { failed <- guest.ServeSerial(context.Background(), "") }()
+	go func() { failed <- guest.ServeVsock(context.Background()) }()
+	return errors.Join(<-failed, <-failed)
 }
 
 func mount(source, fstype, at string) error {
