@@ -17,6 +17,7 @@ import (
 	"github.com/containerd/errdefs"
 	"golang.org/x/sys/unix"
 
+	"github.com/katapod/katapod/hypervisor/hypervisortest"
 	"github.com/katapod/katapod/sandbox/config"
 	"github.com/katapod/katapod/sandbox/storage"
 )
@@ -177,7 +178,7 @@ func TestMounts(t *testing.T) {
 // is unmounted is not held by it.
 func TestMountsReachVirtiofsd(t *testing.T) {
 	needRoot(t)
-	binary := virtiofsdBinary(t)
+	binary := hypervisortest.Virtiofsd(t)
 	dir := t.TempDir()
 	var m hostMounts
 	share := filepath.Join(dir, "share")
@@ -227,17 +228,6 @@ func TestMountsReachVirtiofsd(t *testing.T) {
 	if err := os.Remove(target); err != nil {
 		t.Errorf("the mount point cannot be removed: %v", err)
 	}
-}
-
-// virtiofsdBinary finds the daemon where distributions put it.
-func virtiofsdBinary(t *testing.T) string {
-	for _, path := range []string{"/usr/libexec/virtiofsd", "/usr/lib/qemu/virtiofsd"} {
-		if _, err := os.Stat(path); err == nil {
-			return path
-		}
-	}
-	t.Skip("no virtiofsd is installed")
-	return ""
 }
 
 // daemonRoot is the root directory of the daemon, or of its child that serves,

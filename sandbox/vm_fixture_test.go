@@ -15,6 +15,7 @@ import (
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 
+	"github.com/katapod/katapod/hypervisor/hypervisortest"
 	"github.com/katapod/katapod/sandbox/config"
 )
 
@@ -46,10 +47,7 @@ func realPod(t *testing.T, change ...func(*Options)) *Sandbox {
 	c := config.Default()
 	h := &c.Hypervisor
 	h.Kernel, h.Image = guestFile(t, "vmlinux"), guestFile(t, "katapod.img")
-	h.VirtioFSDaemon, h.DefaultMemory = virtiofsdBinary(t), 512
-	if _, err := os.Stat(h.Path); err != nil {
-		t.Skipf("QEMU is not installed: %v", err)
-	}
+	h.Path, h.VirtioFSDaemon, h.DefaultMemory = hypervisortest.QEMU(t), hypervisortest.Virtiofsd(t), 512
 	state, err := os.MkdirTemp("", "kp") // short, for sockets
 	if err != nil {
 		t.Fatal(err)
