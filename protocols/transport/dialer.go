@@ -17,6 +17,8 @@ const (
 	PortConsole uint32 = 1026
 	// PortStdio takes the standard streams of processes, see package stdio.
 	PortStdio uint32 = 1027
+	// PortForward leads to TCP ports of the guest, see package forward.
+	PortForward uint32 = 1028
 )
 
 // Dialer reaches a port inside one guest. It is safe for concurrent use.
