@@ -11,11 +11,13 @@ import (
 
 	"github.com/katapod/katapod/agent/boot"
 	"github.com/katapod/katapod/agent/console"
+	"github.com/katapod/katapod/agent/forward"
 	"github.com/katapod/katapod/agent/reaper"
 	"github.com/katapod/katapod/protocols/transport"
 )
 
-// serveExtras opens the log port and the debug console when they are asked for.
+// serveExtras opens the port of forwarded connections, and the log port and the
+// debug console when they are asked for.
 // What ends them is logged; the agent does without them.
 func serveExtras(ctx context.Context, guest *transport.Guest, p boot.Parameters, r *reaper.Reaper) error {
 	if p.LogPort != 0 {
@@ -27,6 +29,11 @@ func serveExtras(ctx context.Context, guest *transport.Guest, p boot.Parameters,
 		setLog(io.MultiWriter(os.Stdout, port), p.LogLevel)
 		go logged("the log port", func() error { return port.serve(ctx, l) })
 	}
+	ports, err := guest.Listen(transport.PortForward)
+	if err != nil {
+		return fmt.Errorf("open the port of forwarded connections: %w", err)
+	}
+	go logged("the forwarding of ports", func() error { return forward.Serve(ctx, ports) })
 	switch {
 	case !p.DebugConsole:
 	case p.DebugConsolePort == 0:

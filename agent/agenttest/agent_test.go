@@ -35,6 +35,7 @@ func TestAgent(t *testing.T) {
 		{"terminal", testTerminal},
 		{"streams by calls", testCalls},
 		{"signals", testSignals},
+		{"forwarded ports", testForward},
 		{"limits, devices and seccomp", testLimits},
 		{"pause, update and statistics", testPauseUpdateStats},
 		{"OOM kills", testOOM},
