@@ -4,6 +4,7 @@ package sandbox
 
 import (
 	"context"
+	"net"
 	"os"
 
 	"github.com/katapod/katapod/hypervisor"
@@ -68,6 +69,9 @@ type Network interface {
 	Connect(path, tap string, ep network.Endpoint, queues int) ([]*os.File, error)
 	// Disconnect undoes Connect. What is gone is no error.
 	Disconnect(path, tap, device string) error
+	// Steer brings every new TCP connection to the namespace's loopback to the
+	// listener, see network.Steer, until that is closed.
+	Steer(path string) (net.Listener, error)
 }
 
 // ShareConfig is what the daemon of the share is started with.

@@ -37,10 +37,12 @@ type fakeHost struct {
 	share  *fakeShare
 	vhost  []*os.File
 	served ShareConfig
+	// steered has the address of a loopback that is steered.
+	steered chan string
 }
 
 func newFakeHost() *fakeHost {
-	return &fakeHost{things: map[string]bool{}, fail: map[string]error{}, state: oneEndpoint()}
+	return &fakeHost{things: map[string]bool{}, fail: map[string]error{}, state: oneEndpoint(), steered: make(chan string, 1)}
 }
 
 // make adds a thing.

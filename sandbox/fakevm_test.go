@@ -20,6 +20,8 @@ type fakeVM struct {
 	// startErr makes Start fail; bootHangs keeps the agent from listening.
 	startErr  error
 	bootHangs bool
+	// ports serves forwarded connections.
+	ports func(net.Conn)
 
 	mu   sync.Mutex
 	conn net.Conn // of the agent, the guest's end
@@ -34,6 +36,7 @@ func (vm *fakeVM) create(c hypervisor.Config) (hypervisor.VM, error) {
 	if !vm.bootHangs {
 		vm.Handle(transport.PortAgent, vm.serve)
 		vm.Handle(transport.PortStdio, vm.agent.takeStream)
+		vm.Handle(transport.PortForward, vm.ports)
 	}
 	return vm.VM, nil
 }

@@ -4,6 +4,7 @@ package sandbox
 
 import (
 	"fmt"
+	"net"
 	"os"
 
 	"github.com/containerd/errdefs"
@@ -70,6 +71,7 @@ type hostNetwork struct{}
 func (hostNetwork) Create(path string) error                { return network.NewNamespace(path) }
 func (hostNetwork) Remove(path string) error                { return network.DeleteNamespace(path) }
 func (hostNetwork) Scan(path string) (network.State, error) { return network.Scan(path) }
+func (hostNetwork) Steer(path string) (net.Listener, error) { return network.Steer(path) }
 func (hostNetwork) Disconnect(path, tap, device string) error {
 	return network.Disconnect(path, tap, device)
 }

@@ -33,6 +33,7 @@ func (s *Sandbox) end(ctx context.Context) {
 // more, then containers, then the steps backwards, then whatever the ledger
 // still holds.
 func (s *Sandbox) releaseHost(ctx context.Context) error {
+	s.forwards.close()
 	errs := []error{s.undoVM(ctx), s.undoShareDaemon(ctx)}
 	for _, c := range s.Containers() {
 		errs = append(errs, c.release(ctx))

@@ -31,6 +31,7 @@ type Sandbox struct {
 	parts     parts
 	network   podNetwork
 	liveness  liveness // set before the start
+	forwards  portForward
 	// closeLedger gives the ledger up once the pod is no more.
 	closeLedger sync.Once
 
@@ -144,6 +145,7 @@ func (s *Sandbox) Start(ctx context.Context) error {
 	}
 	go s.collectOOM()
 	go s.watchAgent()
+	go s.forwardPorts()
 	return nil
 }
 
