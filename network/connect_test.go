@@ -129,8 +129,8 @@ func expectClean(t *testing.T, p *pod) {
 	if has, err := hasIngress(p.ns, p.eth0); has || err != nil {
 		t.Errorf("an ingress qdisc is left (%v)", err)
 	}
-	if mine, others, err := filters(p.ns, p.eth0); mine+others != 0 || err != nil {
-		t.Errorf("filters are left: %d, %d (%v)", mine, others, err)
+	if mine, others, err := filters(p.ns, p.eth0); mine != "" || others != 0 || err != nil {
+		t.Errorf("filters are left: ours %q, %d others (%v)", mine, others, err)
 	}
 }
 
@@ -192,8 +192,8 @@ func TestDisconnectKeepsOthers(t *testing.T) {
 	must(t, p.ns.FilterAdd(&netlink.U32{FilterAttrs: other, ClassId: 1}))
 	must(t, Disconnect(p.ns.path, tap.Name, "eth0"))
 	mine, others, err := filters(p.ns, p.eth0)
-	if mine != 0 || others == 0 || err != nil {
-		t.Errorf("%d of our filters and %d others are left (%v)", mine, others, err)
+	if mine != "" || others == 0 || err != nil {
+		t.Errorf("our filters %q and %d others are left (%v)", mine, others, err)
 	}
 	must(t, Disconnect(p.ns.path, tap.Name, "eth0"))
 	if has, _ := hasIngress(p.ns, p.eth0); !has {

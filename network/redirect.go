@@ -97,8 +97,8 @@ func removeRedirect(ns *namespace, device string) error {
 	switch {
 	case others == 0:
 		err = patiently(func() error { return ns.QdiscDel(ingressOf(l)) })
-	case mine > 0: // without a handle, all filters of the priority go
-		all := &netlink.GenericFilter{FilterAttrs: filterOf(l), FilterType: "u32"}
+	case mine != "": // without a handle, all filters of the priority go
+		all := &netlink.GenericFilter{FilterAttrs: filterOf(l), FilterType: mine}
 		err = patiently(func() error { return ns.FilterDel(all) })
 	}
 	if err != nil && !absent(err) {
@@ -122,15 +122,17 @@ func hasIngress(ns *namespace, l netlink.Link) (bool, error) {
 	return false, nil
 }
 
-// filters counts our filters in the ingress qdisc of a link, and those of others.
-func filters(ns *namespace, l netlink.Link) (mine, others int, err error) {
+// filters looks into the ingress qdisc of a link: mine is the classifier of our
+// filters, "" without any, and others counts those of others. The kernel removes
+// filters only when their classifier is named as well.
+func filters(ns *namespace, l netlink.Link) (mine string, others int, err error) {
 	list, err := ns.FilterList(l, ingress)
 	if absent(err) {
-		return 0, 0, nil
+		return "", 0, nil
 	}
 	for _, f := range list {
 		if f.Attrs().Priority == filterPriority {
-			mine++
+			mine = f.Type()
 		} else {
 			others++
 		}
