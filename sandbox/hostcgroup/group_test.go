@@ -142,6 +142,29 @@ func TestLimitsV1(t *testing.T) {
 	}
 }
 
+// TestLimitsV2 reads what the kernel has made of the limits.
+func TestLimitsV2(t *testing.T) {
+	if cgroups.Mode() != cgroups.Unified {
+		t.Skip("this host has cgroup v1; make nested has v2")
+	}
+	g := create(t, Limits{CPUQuota: 50000, CPUPeriod: 100000, CPUShares: 2, MemoryBytes: 64 << 20, Cpus: "0", Pids: 100})
+	check := func(when string, want map[string]string) {
+		t.Helper()
+		for name, value := range want {
+			if got := content(t, g.testDirs()[0], name); got != value {
+				t.Errorf("%s %s is %q, want %q", when, name, got, value)
+			}
+		}
+	}
+	check("at first", map[string]string{
+		"cpu.max": "50000 100000", "cpu.weight": "1", "memory.max": "67108864", "cpuset.cpus": "0", "pids.max": "100",
+	})
+	if err := g.Update(Limits{CPUQuota: -1, MemoryBytes: 128 << 20, Pids: -1}); err != nil {
+		t.Fatal(err)
+	}
+	check("after the update", map[string]string{"cpu.max": "max 100000", "memory.max": "134217728", "pids.max": "max"})
+}
+
 func TestStat(t *testing.T) {
 	g := create(t, Limits{MemoryBytes: 64 << 20})
 	if err := g.Add(sleeper(t).Process.Pid); err != nil {
@@ -193,13 +216,7 @@ func TestDeleteMovesProcessesAndIsIdempotent(t *testing.T) {
 	if err := g.Add(c.Process.Pid); err != nil {
 		t.Fatal(err)
 	}
-	below, err := Create(g.Path()+"/below", Limits{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := below.Add(sleeper(t).Process.Pid); err != nil {
-		t.Fatal(err)
-	}
+	addBelow(t, g, sleeper(t).Process.Pid)
 	for range 2 {
 		if err := g.Delete(); err != nil {
 			t.Fatal(err)
@@ -215,6 +232,29 @@ func TestDeleteMovesProcessesAndIsIdempotent(t *testing.T) {
 	}
 	if err := c.Process.Kill(); err != nil {
 		t.Errorf("the process is gone: %v", err)
+	}
+}
+
+// addBelow puts a process into a new group below g. With cgroup v2, g may not
+// pass controllers on, since it holds processes itself.
+func addBelow(t *testing.T, g *Group, pid int) {
+	t.Helper()
+	if cgroups.Mode() == cgroups.Unified {
+		dir := filepath.Join(g.testDirs()[0], "below")
+		if err := os.Mkdir(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, "cgroup.procs"), []byte(strconv.Itoa(pid)), 0); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	below, err := Create(g.Path()+"/below", Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := below.Add(pid); err != nil {
+		t.Fatal(err)
 	}
 }
 
