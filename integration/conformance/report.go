@@ -10,11 +10,11 @@ import (
 	"time"
 )
 
-// Report is the outcome of a run of a suite. Skipped specs, and those that were not selected, are in no list.
+// Report is the outcome of a run of a suite.
 type Report struct {
 	Passed  []string
 	Failed  []Failure
-	Skipped int
+	Skipped []string      // the specs that skipped themselves, and those that were not selected
 	Elapsed time.Duration // the sum of the specs' own times
 }
 
@@ -47,7 +47,7 @@ func Read(report io.Reader) (Report, error) {
 		spec, ordinary := strings.CutPrefix(c.Name, "[It] ")
 		switch c.Status {
 		case "skipped", "pending":
-			r.Skipped++
+			r.Skipped = append(r.Skipped, spec)
 			continue
 		case "passed":
 			if ordinary { // and not a step before or after the suite

@@ -21,7 +21,7 @@ func try(ctx context.Context, n *node.Node, suite node.Suite, o options, handler
 	if err != nil {
 		return err
 	}
-	p.Fact("%d passed, %d failed, %d skipped in %s", len(report.Passed), len(report.Failed), report.Skipped,
+	p.Fact("%d passed, %d failed, %d skipped in %s", len(report.Passed), len(report.Failed), len(report.Skipped),
 		time.Since(begin).Round(time.Second))
 	for _, f := range report.Failed {
 		if why := expected[handler][f.Spec]; why != "" {

@@ -24,6 +24,9 @@ const (
 	// leaveTimeout bounds the end of a pod that a signal ends, and how long a
 	// leaving shim waits for containerd to take the last events.
 	leaveTimeout = 10 * time.Second
+	// hangUpTimeout bounds how long a leaving shim waits for engines to close
+	// their connections. containerd does at once; one that does not is left.
+	hangUpTimeout = time.Second
 	// collectAt trades a little CPU for memory: one shim runs per pod.
 	collectAt = 40
 )
@@ -50,7 +53,8 @@ func Serve(ctx context.Context, inv bootstrap.Invocation) error {
 	over, leave := context.WithCancel(ctx)
 	defer leave()
 	holder := pod.New(pod.Real)
-	server, err := newServer(newServices(inv.Namespace, holder, publisher, leave))
+	engines := newConnections(ttrpc.UnixSocketRequireSameUser())
+	server, err := newServer(newServices(inv.Namespace, holder, publisher, leave), engines)
 	if err != nil {
 		return err
 	}
@@ -63,7 +67,11 @@ func Serve(ctx context.Context, inv bootstrap.Invocation) error {
 	case err = <-failed:
 		err = fmt.Errorf("serve containerd: %w", err)
 	}
-	return errors.Join(err, end(ctx, holder, queue), server.Close(), removeSocket())
+	err = errors.Join(err, end(ctx, holder, queue))
+	hangingUp, cancel := context.WithTimeout(context.WithoutCancel(ctx), hangUpTimeout)
+	defer cancel()
+	engines.wait(hangingUp)
+	return errors.Join(err, server.Close(), removeSocket())
 }
 
 // inherited is the socket that start made.
@@ -77,9 +85,9 @@ func inherited() (net.Listener, error) {
 	return listener, f.Close()
 }
 
-// newServer serves processes of our own user only.
-func newServer(s services) (*ttrpc.Server, error) {
-	server, err := ttrpc.NewServer(ttrpc.WithServerHandshaker(ttrpc.UnixSocketRequireSameUser()))
+// newServer serves those whom the handshaker lets in.
+func newServer(s services, h ttrpc.Handshaker) (*ttrpc.Server, error) {
+	server, err := ttrpc.NewServer(ttrpc.WithServerHandshaker(h))
 	if err != nil {
 		return nil, fmt.Errorf("make the server for containerd: %w", err)
 	}
