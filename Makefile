@@ -92,6 +92,10 @@ test-node: build guest node ## Run the tests on a real containerd with real VMs
 critest: build guest node ## Run the CRI conformance suite, with and without a pause container
 	go run ./integration/critest $(CRITEST_FLAGS)
 
+.PHONY: nested
+nested: build guest ## Run the KVM, vhost and cgroup v2 tests in a nested node (slow)
+	integration/nested/run
+
 .PHONY: lint
 lint: packages ## Run gofmt, go vet and staticcheck, and compare generated code with its source
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); \
