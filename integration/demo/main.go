@@ -93,7 +93,7 @@ func (d *demo) show() error {
 		{"A pod of two containers, through CRI", d.showPod},
 		{"What the containers share, and what not", d.showSharing},
 		{"Exec, attach, logs, stats", d.showStreams},
-		{"The network: a second pod, the node, IPv4, IPv6, a published port", d.showNetwork},
+		{"The network: a second pod, the node, IPv4, IPv6, a published port, a forwarded one", d.showNetwork},
 		{"Start-up and memory", d.showNumbers},
 		{"Removed, and nothing left", d.showRemoval},
 	} {

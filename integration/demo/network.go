@@ -37,25 +37,35 @@ func (d *demo) showNetwork() error {
 			return err
 		}
 		if err := d.check("the node reaches the first pod at "+target, func() ([]string, error) {
-			return d.dial(target)
+			return d.dial(target, "hello from one")
 		}); err != nil {
 			return err
 		}
 	}
 	target := net.JoinHostPort(node.AddressV4, strconv.Itoa(hostPort))
-	return d.check("the first pod's published port at "+target, func() ([]string, error) {
-		return d.dial(target)
+	if err := d.check("the first pod's published port at "+target, func() ([]string, error) {
+		return d.dial(target, "hello from one")
+	}); err != nil {
+		return err
+	}
+	return d.check("crictl port-forward to a port that listens only on the guest's localhost", func() ([]string, error) {
+		address, stop, err := d.Forward(d.ctx, d.first.id, 7001)
+		if err != nil {
+			return nil, err
+		}
+		defer stop()
+		return d.dial(address, "hello from two")
 	})
 }
 
-// dial connects from the node itself.
-func (d *demo) dial(target string) ([]string, error) {
+// dial connects from the node itself and wants that answer.
+func (d *demo) dial(target, want string) ([]string, error) {
 	got, err := d.Runner().Run(d.ctx, filepath.Join(d.Out, "node", "probe"), "dial", target)
 	if err != nil {
 		return nil, err
 	}
-	if got != "hello from one\n" {
-		return nil, fmt.Errorf("%s said %q and should have said hello from one", target, got)
+	if got != want+"\n" {
+		return nil, fmt.Errorf("%s said %q and should have said %s", target, got, want)
 	}
 	return []string{"it says: " + strings.TrimSpace(got)}, nil
 }

@@ -39,14 +39,16 @@ func run(args []string) error {
 		words int
 		call  func([]string) error
 	}{
-		"pause":   {0, pause},  // waits for SIGTERM or SIGINT
-		"listen":  {2, listen}, // ADDRESS TEXT: answers every TCP connection with TEXT
-		"dial":    {1, dial},   // ADDRESS: prints what a TCP connection says
-		"shm-put": {2, shmPut}, // KEY TEXT: makes a SysV shared memory segment
-		"shm-get": {1, shmGet}, // KEY: prints the text in it
-		"eat":     {1, eat},    // BYTES: uses that much memory, then waits as pause does
-		"web":     {1, web},    // ADDRESS: serves a page by HTTP, looking like nginx
-		"euid":    {0, euid},   // prints the effective user
+		"pause":    {0, pause},    // waits for SIGTERM or SIGINT
+		"listen":   {2, listen},   // ADDRESS TEXT: answers every TCP connection with TEXT
+		"dial":     {1, dial},     // ADDRESS: prints what a TCP connection says
+		"echo":     {1, echo},     // ADDRESS: sends back what TCP connections send
+		"exchange": {2, exchange}, // ADDRESS BYTES: has that much sent back and prints its SHA-256
+		"shm-put":  {2, shmPut},   // KEY TEXT: makes a SysV shared memory segment
+		"shm-get":  {1, shmGet},   // KEY: prints the text in it
+		"eat":      {1, eat},      // BYTES: uses that much memory, then waits as pause does
+		"web":      {1, web},      // ADDRESS: serves a page by HTTP, looking like nginx
+		"euid":     {0, euid},     // prints the effective user
 	}
 	if len(args) == 0 {
 		return errors.New("no command was given")
