@@ -48,6 +48,7 @@ func features() []feature {
 		{"Pod interfaces: veth, macvlan, TAP", tested("network", "TestConnectCarriesBothWays", "TestConnectMacvlan", "TestConnectTap")},
 		{"Pod interfaces: ipvlan", notRun("accepted", "network", "TestConnectKinds")},
 		{"Interfaces that appear after the VM was started", tested("sandbox", "TestVMLateNetwork")},
+		{"Forwarded ports (`crictl port-forward`), on the guest's localhost too", tested("integration", "TestPodPortForward")},
 		{"Pods by containerd's CRI plugin", tested("integration", "TestPodLifeCycle", "TestPodSharing")},
 		{"Containers by `ctr`", tested("integration", "TestCtrProcess", "TestCtrTask")},
 		{"Pods by containerd's Sandbox API (`sandboxer = \"shim\"`)", notRun("without containerd", "shim/sandboxapi", "TestLife")},
