@@ -65,20 +65,41 @@ func forwarding(t *testing.T, listens bool, change ...func(*Options)) *fixture {
 // dial connects to the pod's loopback.
 func (f *fixture) dial() *net.TCPConn {
 	f.t.Helper()
+	c, err := f.tryDial()
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return c
+}
+
+func (f *fixture) tryDial() (*net.TCPConn, error) {
+	f.t.Helper()
+	var address string
 	select {
-	case address := <-f.host.steered:
+	case address = <-f.host.steered:
 		f.host.steered <- address
-		c, err := net.Dial("tcp", address)
-		if err != nil {
-			f.t.Fatal(err)
-		}
-		_ = c.SetDeadline(time.Now().Add(20 * time.Second))
-		f.t.Cleanup(func() { _ = c.Close() })
-		return c.(*net.TCPConn)
 	case <-time.After(20 * time.Second):
 		f.t.Fatal("the loopback was not steered")
 	}
-	return nil
+	c, err := net.Dial("tcp", address)
+	if err != nil {
+		return nil, err
+	}
+	_ = c.SetDeadline(time.Now().Add(20 * time.Second))
+	f.t.Cleanup(func() { _ = c.Close() })
+	return c.(*net.TCPConn), nil
+}
+
+// refused wants a connection to be reset, which may be before dial returns.
+func (f *fixture) refused(what string) {
+	f.t.Helper()
+	c, err := f.tryDial()
+	switch {
+	case err == nil:
+		wantReset(f.t, what, c)
+	case !errors.Is(err, unix.ECONNRESET):
+		f.t.Errorf("%s: dial %v, want a reset", what, err)
+	}
 }
 
 func TestForward(t *testing.T) {
@@ -99,23 +120,25 @@ func TestForward(t *testing.T) {
 
 // The guest is asked for the port that was dialled.
 func TestForwardNamesThePort(t *testing.T) {
-	asked := make(chan uint16, 1)
+	asked, breakOff := make(chan uint16, 1), make(chan struct{})
 	f := forwarding(t, false)
 	f.vm.Handle(transport.PortForward, func(stream net.Conn) {
 		port, _ := forward.ReadPort(stream)
 		asked <- port
+		<-breakOff
 		_ = stream.Close()
 	})
-	c := f.dial()
+	c := f.dial() // it lasts until the agent breaks off
 	_, want, _ := net.SplitHostPort(c.RemoteAddr().String())
 	if got := strconv.Itoa(int(<-asked)); got != want {
 		t.Errorf("port %s was asked for, want %s", got, want)
 	}
+	close(breakOff)
 	wantReset(t, "an agent that breaks off", c)
 }
 
 func TestForwardToNothing(t *testing.T) {
-	wantReset(t, "an unused port", forwarding(t, false).dial())
+	forwarding(t, false).refused("an unused port")
 }
 
 func TestForwardsAreBounded(t *testing.T) {
@@ -127,7 +150,7 @@ func TestForwardsAreBounded(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	wantReset(t, "one too many", f.dial())
+	f.refused("one too many")
 }
 
 // The end of the pod ends its connections, however it comes.
