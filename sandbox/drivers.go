@@ -102,7 +102,7 @@ type Mounter interface {
 	// Mount mounts at target, an existing directory.
 	Mount(m storage.HostMount, target string) error
 	// Bind binds source to target, both existing.
-	Bind(source, target string, readOnly, recursive bool) error
+	Bind(source, target string, access storage.Access, recursive bool) error
 	// Unmount takes every mount at target away. No mount is no error.
 	Unmount(target string) error
 }

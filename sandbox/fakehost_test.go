@@ -163,8 +163,10 @@ type fakeMounts struct{ h *fakeHost }
 
 func (m fakeMounts) Share(dir string) error                         { return m.h.make("mount", dir) }
 func (m fakeMounts) Mount(_ storage.HostMount, target string) error { return m.h.make("mount", target) }
-func (m fakeMounts) Bind(_, target string, _, _ bool) error         { return m.h.make("mount", target) }
-func (m fakeMounts) Unmount(target string) error                    { return m.h.remove("mount", target) }
+func (m fakeMounts) Bind(_, target string, _ storage.Access, _ bool) error {
+	return m.h.make("mount", target)
+}
+func (m fakeMounts) Unmount(target string) error { return m.h.remove("mount", target) }
 
 // oneEndpoint is the namespace that a bridge plug-in leaves.
 func oneEndpoint() network.State {

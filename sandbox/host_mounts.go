@@ -46,7 +46,7 @@ func (hostMounts) Mount(m storage.HostMount, target string) error {
 }
 
 // Bind binds a file or directory.
-func (hostMounts) Bind(source, target string, readOnly, recursive bool) error {
+func (hostMounts) Bind(source, target string, access storage.Access, recursive bool) error {
 	flags := uintptr(unix.MS_BIND)
 	if recursive {
 		flags |= unix.MS_REC
@@ -57,10 +57,13 @@ func (hostMounts) Bind(source, target string, readOnly, recursive bool) error {
 	if err := detach(target); err != nil {
 		return err
 	}
-	if !readOnly {
-		return nil
+	switch access {
+	case storage.ReadOnly:
+		return makeReadOnly(target, 0)
+	case storage.ReadOnlyBelow:
+		return makeReadOnly(target, unix.AT_RECURSIVE)
 	}
-	return makeReadOnly(target)
+	return nil
 }
 
 // detach keeps what happens below target from reaching the mount that it is a
@@ -73,9 +76,9 @@ func detach(target string) error {
 	return nil
 }
 
-// makeReadOnly makes the mount at target and those below it read-only.
-func makeReadOnly(target string) error {
-	err := unix.MountSetattr(unix.AT_FDCWD, target, unix.AT_RECURSIVE|unix.AT_SYMLINK_NOFOLLOW,
+// makeReadOnly makes the mount at target read-only; with the flag AT_RECURSIVE those below it as well.
+func makeReadOnly(target string, recursive uint) error {
+	err := unix.MountSetattr(unix.AT_FDCWD, target, recursive|unix.AT_SYMLINK_NOFOLLOW,
 		&unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY})
 	if errors.Is(err, unix.ENOSYS) {
 		return fmt.Errorf("make %s read-only: the kernel lacks mount_setattr(2), which is in Linux since 5.12: %w", target, err)

@@ -53,7 +53,7 @@ func (c *Container) bindOnShare(ctx context.Context, share storage.Share) error 
 	}
 	c.hold(func(context.Context) error { return removeEmptied(target, s.dirs.share()) })
 	err := c.acquireMount(ctx, target, func() error {
-		return s.drivers.Mounts.Bind(share.Source, target, share.ReadOnly, share.Recursive)
+		return s.drivers.Mounts.Bind(share.Source, target, share.Access, share.Recursive)
 	})
 	if err != nil {
 		return fmt.Errorf("share %s with the guest: %w", share.Source, err)

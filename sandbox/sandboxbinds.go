@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"github.com/containerd/errdefs"
+
+	"github.com/katapod/katapod/sandbox/storage"
 )
 
 // bindsDir holds the configured sandbox_bind_mounts in the shared directory, so
@@ -20,7 +22,7 @@ const bindsDir = "sandbox-mounts"
 // sandboxBind is one entry of sandbox_bind_mounts.
 type sandboxBind struct {
 	source, target string
-	readOnly       bool
+	access         storage.Access
 }
 
 // sandboxBinds reads the configuration: paths, read-only unless they end in
@@ -28,10 +30,14 @@ type sandboxBind struct {
 func (s *Sandbox) sandboxBinds() []sandboxBind {
 	var binds []sandboxBind
 	for _, entry := range s.options.Config.Runtime.SandboxBindMounts {
+		access := storage.ReadOnlyBelow
 		source, writable := strings.CutSuffix(entry, ":rw")
+		if writable {
+			access = storage.Writable
+		}
 		source = filepath.Clean(strings.TrimSuffix(source, ":ro"))
 		binds = append(binds, sandboxBind{
-			source: source, target: filepath.Join(s.dirs.share(), bindsDir, filepath.Base(source)), readOnly: !writable,
+			source: source, target: filepath.Join(s.dirs.share(), bindsDir, filepath.Base(source)), access: access,
 		})
 	}
 	return binds
@@ -55,7 +61,7 @@ func (s *Sandbox) bindForAll(ctx context.Context) error {
 			return fmt.Errorf("sandbox_bind_mounts: two entries end in the same name, or: %w", err)
 		}
 		err = s.resources.acquire(ctx, mountOf(b.target), func() error {
-			return s.drivers.Mounts.Bind(b.source, b.target, b.readOnly, true)
+			return s.drivers.Mounts.Bind(b.source, b.target, b.access, true)
 		})
 		if err != nil {
 			return fmt.Errorf("sandbox_bind_mounts: share %s: %w", b.source, err)

@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"github.com/containerd/errdefs"
+
+	"github.com/katapod/katapod/sandbox/storage"
 )
 
 func TestSandboxBindMounts(t *testing.T) {
@@ -20,7 +22,7 @@ func TestSandboxBindMounts(t *testing.T) {
 	}
 	f := startedFixture(t, func(o *Options) { o.Config.Runtime.SandboxBindMounts = []string{a + ":rw", b} })
 	binds := f.pod.sandboxBinds()
-	if len(binds) != 2 || binds[0].readOnly || !binds[1].readOnly || binds[0].source != a {
+	if len(binds) != 2 || binds[0].access != storage.Writable || binds[1].access != storage.ReadOnlyBelow || binds[0].source != a {
 		t.Errorf("binds %+v", binds)
 	}
 	for _, b := range binds {

@@ -27,11 +27,24 @@ type Share struct {
 	// Source is the path on the host; Directory tells what to bind it to.
 	Source    string
 	Directory bool
-	// ReadOnly is enforced on the host.
-	ReadOnly bool
+	// Access is enforced on the host.
+	Access Access
 	// Recursive takes mounts below Source along.
 	Recursive bool
 }
+
+// Access is what may be done with a Share.
+type Access int
+
+// What the mount options of the OCI specification ask for: rw, ro, rro.
+const (
+	// Writable leaves it to the file systems.
+	Writable Access = iota
+	// ReadOnly is for the mount alone: one below it stays as it is.
+	ReadOnly
+	// ReadOnlyBelow is for the mount and every one below it.
+	ReadOnlyBelow
+)
 
 // Device is a disk that a container sees as a block device.
 type Device struct {

@@ -92,6 +92,8 @@ func (p *planner) addDisk(m Mount) error {
 
 // addBind places a bind mount by what its source is.
 func (p *planner) addBind(m Mount) error {
+	var access Access
+	access, m.Options = accessOf(m.Options)
 	if done, err := p.addDev(m); done || err != nil {
 		return err
 	}
@@ -103,19 +105,32 @@ func (p *planner) addBind(m Mount) error {
 	case BlockDevice:
 		return p.addBlockDevice(m, fact)
 	case File, Directory:
-		return p.addFiles(m, fact)
+		return p.addFiles(m, fact, access)
 	}
 	return fmt.Errorf("a %s of the host cannot reach into a VM; remove the mount: %w", fact.Kind, errdefs.ErrNotImplemented)
 }
 
+// accessOf reads ro and rro of the options and returns those for the guest, where rro is ro: mounts of the host
+// below a share come to the guest one by one, and the host is what keeps them from being written.
+func accessOf(options []string) (Access, []string) {
+	if hasOption(options, "rro") {
+		inGuest := slices.DeleteFunc(slices.Clone(options), func(o string) bool { return o == "rro" || o == "ro" })
+		return ReadOnlyBelow, append(inGuest, "ro")
+	}
+	if hasOption(options, "ro") {
+		return ReadOnly, options
+	}
+	return Writable, options
+}
+
 // addFiles places a file or directory.
-func (p *planner) addFiles(m Mount, fact Fact) error {
+func (p *planner) addFiles(m Mount, fact Fact, access Access) error {
 	switch {
 	case isMemoryVolume(m.Source, fact):
 		p.addMemoryVolume(m, fact)
 		return nil
 	case p.caps.SharedFS:
-		p.addShare(m, fact)
+		p.addShare(m, fact, access)
 		return nil
 	case fact.Kind == File && fact.Size <= maxCopy:
 		p.addCopy(m)
@@ -132,11 +147,11 @@ func (p *planner) addFiles(m Mount, fact Fact) error {
 const maxCopy = 1 << 20
 
 // addShare binds below the shared directory.
-func (p *planner) addShare(m Mount, fact Fact) {
+func (p *planner) addShare(m Mount, fact Fact, access Access) {
 	name := entryName(p.cid, m.Destination)
 	p.plan.Shares = append(p.plan.Shares, Share{
 		Name: name, Source: m.Source, Directory: fact.Kind == Directory,
-		ReadOnly: hasOption(m.Options, "ro"), Recursive: hasOption(m.Options, "rbind"),
+		Access: access, Recursive: hasOption(m.Options, "rbind"),
 	})
 	p.guest(m, "bind", path.Join(ShareMount, name), m.Options)
 }

@@ -101,7 +101,16 @@ func TestPlanMounts(t *testing.T) {
 			"a directory, read-only", bindOf("/data", "/mnt/data/", "bind", "ro"),
 			Plan{
 				Mounts: guest{{"/mnt/data", place("/mnt/data"), "bind", []string{"bind", "ro"}}},
-				Shares: []Share{{Name: entryName("c1", "/mnt/data"), Source: "/data", Directory: true, ReadOnly: true}},
+				Shares: []Share{{Name: entryName("c1", "/mnt/data"), Source: "/data", Directory: true, Access: ReadOnly}},
+			},
+		},
+		{
+			"a directory, read-only with what is below", bindOf("/data", "/mnt/data", "rbind", "rro", "rprivate"),
+			Plan{
+				Mounts: guest{{"/mnt/data", place("/mnt/data"), "bind", []string{"rbind", "rprivate", "ro"}}},
+				Shares: []Share{{
+					Name: entryName("c1", "/mnt/data"), Source: "/data", Directory: true, Access: ReadOnlyBelow, Recursive: true,
+				}},
 			},
 		},
 		{

@@ -60,7 +60,7 @@ func legacyMounts(c *types.MountCapabilities) string {
 
 // Features is what a container may ask for, as the OCI runtime specification's
 // features.md defines it. What is not there is refused or not tested yet:
-// recursive read-only mounts and ID-mapped mounts among others.
+// ID-mapped mounts among others.
 func Features() features.Features {
 	yes, no := true, false
 	return features.Features{
@@ -68,7 +68,7 @@ func Features() features.Features {
 		OCIVersionMax: specs.Version,
 		MountOptions: []string{
 			"async", "bind", "dev", "exec", "noatime", "nodev", "nodiratime", "noexec", "norelatime", "nosuid",
-			"rbind", "relatime", "ro", "rw", "strictatime", "suid", "sync",
+			"rbind", "relatime", "ro", "rro", "rw", "strictatime", "suid", "sync",
 			"private", "rprivate", "rshared", "rslave", "shared", "slave", "unbindable", "runbindable",
 		},
 		Linux: &features.Linux{
