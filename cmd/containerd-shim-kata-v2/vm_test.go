@@ -241,6 +241,7 @@ func TestDeleteAfterTheShimOfAVMWasKilled(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { _ = unix.Kill(int(created.Pid), unix.SIGKILL) }) // when delete fails; gone otherwise
 	state, err := client.State(t.Context(), &taskv3.StateRequest{ID: "c"})
 	if err != nil || state.Status != task.Status_CREATED {
 		t.Errorf("State answered %v, error %v", state, err)
