@@ -12,6 +12,7 @@ import (
 	"syscall"
 
 	"github.com/containerd/errdefs"
+	"github.com/moby/sys/mountinfo"
 	"golang.org/x/sys/unix"
 )
 
@@ -66,6 +67,8 @@ type Facts interface {
 	// BlockDevice returns the path of the block device of that number. A number
 	// that no device has is errdefs.ErrNotFound.
 	BlockDevice(major, minor int64) (string, error)
+	// MountsBelow tells whether anything is mounted below a directory.
+	MountsBelow(dir string) (bool, error)
 }
 
 // Host answers from the host's file system.
@@ -95,6 +98,21 @@ func (Host) Stat(path string) (Fact, error) {
 		fact.Tmpfs, fact.TmpfsSize = true, int64(s.Blocks)*s.Bsize
 	}
 	return fact, nil
+}
+
+// MountsBelow implements [Facts].
+func (Host) MountsBelow(dir string) (bool, error) {
+	real, err := filepath.EvalSymlinks(dir)
+	if err != nil {
+		return false, fmt.Errorf("looking for mounts below %s: %w", dir, err)
+	}
+	mounts, err := mountinfo.GetMounts(func(m *mountinfo.Info) (skip, stop bool) {
+		return m.Mountpoint == real || !strings.HasPrefix(m.Mountpoint, strings.TrimSuffix(real, "/")+"/"), false
+	})
+	if err != nil {
+		return false, fmt.Errorf("looking for mounts below %s: %w", dir, err)
+	}
+	return len(mounts) > 0, nil
 }
 
 func kind(m fs.FileMode) Kind {

@@ -55,6 +55,11 @@ func TestHostTmpfs(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = unix.Unmount(dir, unix.MNT_DETACH) }()
+	for path, want := range map[string]bool{filepath.Dir(dir): true, dir: false} {
+		if below, err := (Host{}).MountsBelow(path); err != nil || below != want {
+			t.Errorf("mounts below %s: %t, error %v", path, below, err)
+		}
+	}
 	if got, err := (Host{}).Stat(dir); err != nil || !got.Tmpfs || got.TmpfsSize != 1<<20 {
 		t.Errorf("got %+v, error %v", got, err)
 	}

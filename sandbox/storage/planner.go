@@ -114,13 +114,17 @@ func (p *planner) addBind(m Mount) error {
 // below a share come to the guest one by one, and the host is what keeps them from being written.
 func accessOf(options []string) (Access, []string) {
 	if hasOption(options, "rro") {
-		inGuest := slices.DeleteFunc(slices.Clone(options), func(o string) bool { return o == "rro" || o == "ro" })
-		return ReadOnlyBelow, append(inGuest, "ro")
+		return ReadOnlyBelow, append(without(without(options, "rro"), "ro"), "ro")
 	}
 	if hasOption(options, "ro") {
 		return ReadOnly, options
 	}
 	return Writable, options
+}
+
+// without returns the options but one.
+func without(options []string, one string) []string {
+	return slices.DeleteFunc(slices.Clone(options), func(o string) bool { return o == one })
 }
 
 // addFiles places a file or directory.
@@ -130,8 +134,7 @@ func (p *planner) addFiles(m Mount, fact Fact, access Access) error {
 		p.addMemoryVolume(m, fact)
 		return nil
 	case p.caps.SharedFS:
-		p.addShare(m, fact, access)
-		return nil
+		return p.addShare(m, fact, access)
 	case fact.Kind == File && fact.Size <= maxCopy:
 		p.addCopy(m)
 		return nil
@@ -147,13 +150,28 @@ func (p *planner) addFiles(m Mount, fact Fact, access Access) error {
 const maxCopy = 1 << 20
 
 // addShare binds below the shared directory.
-func (p *planner) addShare(m Mount, fact Fact, access Access) {
+//
+// Mounts of the host below a share are file systems of their own in the guest,
+// to which its kernel gives the flags of the mount that they appear in. With ro
+// on that one they could not be written, which ro does not ask for: there the
+// host alone keeps the mount itself from being written.
+func (p *planner) addShare(m Mount, fact Fact, access Access) error {
+	if access == ReadOnly && fact.Kind == Directory && hasOption(m.Options, "rbind") {
+		below, err := p.facts.MountsBelow(m.Source)
+		if err != nil {
+			return err
+		}
+		if below {
+			m.Options = without(m.Options, "ro")
+		}
+	}
 	name := entryName(p.cid, m.Destination)
 	p.plan.Shares = append(p.plan.Shares, Share{
 		Name: name, Source: m.Source, Directory: fact.Kind == Directory,
 		Access: access, Recursive: hasOption(m.Options, "rbind"),
 	})
 	p.guest(m, "bind", path.Join(ShareMount, name), m.Options)
+	return nil
 }
 
 // addCopy sends a file.

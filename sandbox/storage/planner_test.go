@@ -35,6 +35,9 @@ func (w world) BlockDevice(major, minor int64) (string, error) {
 	return "", fmt.Errorf("%d:%d: %w", major, minor, errdefs.ErrNotFound)
 }
 
+// MountsBelow says yes for directories that end in "/mounts".
+func (w world) MountsBelow(dir string) (bool, error) { return strings.HasSuffix(dir, "/mounts"), nil }
+
 const (
 	volumes = "/var/lib/kubelet/pods/1/volumes/"
 	memory  = volumes + "kubernetes.io~empty-dir/cache"
@@ -43,7 +46,7 @@ const (
 
 func facts() world {
 	return world{
-		"/data": {Kind: Directory}, "/etc/hosts": {Kind: File, Size: 100}, "/large": {Kind: File, Size: maxCopy + 1},
+		"/data": {Kind: Directory}, "/data/mounts": {Kind: Directory}, "/etc/hosts": {Kind: File, Size: 100}, "/large": {Kind: File, Size: maxCopy + 1},
 		"/run/x.sock": {Kind: Socket}, "/dev/sda": {Kind: BlockDevice, Major: 8}, "/dev/kvm": {Kind: CharDevice}, "/fifo": {Kind: Other},
 		memory: {Kind: Directory, Tmpfs: true, TmpfsSize: 1 << 20}, volumes + "kubernetes.io~empty-dir/disk": {Kind: Directory},
 		"/crio/userdata/shm": {Kind: Directory, Tmpfs: true},
@@ -102,6 +105,15 @@ func TestPlanMounts(t *testing.T) {
 			Plan{
 				Mounts: guest{{"/mnt/data", place("/mnt/data"), "bind", []string{"bind", "ro"}}},
 				Shares: []Share{{Name: entryName("c1", "/mnt/data"), Source: "/data", Directory: true, Access: ReadOnly}},
+			},
+		},
+		{
+			"a directory, read-only, but not what is mounted below it", bindOf("/data/mounts", "/mnt/data", "rbind", "ro"),
+			Plan{
+				Mounts: guest{{"/mnt/data", place("/mnt/data"), "bind", []string{"rbind"}}},
+				Shares: []Share{{
+					Name: entryName("c1", "/mnt/data"), Source: "/data/mounts", Directory: true, Access: ReadOnly, Recursive: true,
+				}},
 			},
 		},
 		{
