@@ -34,10 +34,8 @@ func features() []feature {
 	return []feature{
 		{"Boot, stop, and report the VM's death", tested("hypervisor/qemu", "TestVMBehaviour")},
 		{"Reach the guest over virtio-serial", tested("protocols/transport", "TestSerialInVM")},
-		// The tests run wherever they are started, most often under translation.
-		{"KVM where it truly works", notRun("the choice alone", "hypervisor/accel", "TestDecide")},
-		// The test is of the carrier, over the loopback of a guest's kernel.
-		{"Reach the guest over vhost-vsock", notRun("the carrier alone", "protocols/transport", "TestVsockInVM")},
+		{"KVM where it truly works", nested("hypervisor/qemu", "TestVMOnKVM")},
+		{"Reach the guest over vhost-vsock", nested("hypervisor/qemu", "TestVMOnKVM")},
 		{"Plug disks into a running VM", implements[hypervisor.DiskPlugger]},
 		{"Plug network devices into a running VM", implements[hypervisor.NICPlugger]},
 		{"Pause and resume", implements[hypervisor.Pauser]},
@@ -55,7 +53,7 @@ func features() []feature {
 		{"Logs, exec, attach, terminals", tested("integration", "TestPodLogs", "TestPodExec", "TestPodAttach", "TestCtrTerminal")},
 		{"Statistics, limits, out-of-memory kills", tested("integration", "TestPodStats", "TestPodUpdate", "TestPodOOM")},
 		{"A restart of containerd, the death of a VM or a shim", tested("integration", "TestContainerdRestart", "TestVMDeath", "TestShimDeath")},
-		{"vhost-net", notRun("with a stand-in for the device", "sandbox", "TestVhostNet")},
+		{"vhost-net", nested("sandbox", "TestVMVhostNet")},
 		{"Devices by VFIO", unbuilt("hypervisor.qemu.hot_plug_vfio")},
 		{"Memory plugged into a running VM", unbuilt("hypervisor.qemu.enable_virtio_mem")},
 		{"Huge pages for the guest's memory", unbuilt("hypervisor.qemu.enable_hugepages")},
@@ -112,6 +110,15 @@ func tested(pkg string, names ...string) func(*testing.T) (cell, heldBy string) 
 	}
 }
 
+// nested is for tests that say why they skip where the machine lacks what they
+// need, and that the nested node runs.
+func nested(pkg string, names ...string) func(*testing.T) (cell, heldBy string) {
+	return func(t *testing.T) (string, string) {
+		_, heldBy := tested(pkg, names...)(t)
+		return "yes", heldBy + ", in the node of `make nested`"
+	}
+}
+
 // notRun is code that no test drives on the real thing; the named test holds less,
 // and extent says how much.
 func notRun(extent, pkg, name string) func(*testing.T) (cell, heldBy string) {
@@ -154,6 +161,8 @@ func (f hostFiles) Stat(path string) (storage.Fact, error) {
 }
 
 func (f hostFiles) BlockDevice(int64, int64) (string, error) { return "", errdefs.ErrNotFound }
+
+func (f hostFiles) MountsBelow(string) (bool, error) { return false, nil }
 
 // unbuilt asks for a key that the configuration refuses.
 func unbuilt(key string) func(*testing.T) (cell, heldBy string) {
