@@ -65,12 +65,17 @@ func commandLine(cfg hypervisor.Config, in inputs) []string {
 	return append(args, bridgeArgs(cfg)...)
 }
 
+// translationMiB bounds the code that QEMU's translator keeps, in MiB; without a
+// bound it is an eighth of the host's memory, at most 1 GiB. A pod's overhead on
+// the host counts on it.
+const translationMiB = 128
+
 func machineArgs(cfg hypervisor.Config, in inputs) []string {
 	// What a container's VM has no use for is left out of the machine.
 	machine := machineName(cfg) + ",usb=off,sata=off,smbus=off,vmport=off,dump-guest-core=off"
 	accel, model := "kvm", "host"
 	if in.accelerator == "tcg" {
-		accel, model = "tcg,thread=multi", "max"
+		accel, model = "tcg,thread=multi,tb-size="+strconv.Itoa(translationMiB), "max"
 	}
 	if cfg.CPUFeatures != "" {
 		model += "," + cfg.CPUFeatures

@@ -39,7 +39,7 @@ func TestCommandLine(t *testing.T) {
 -m 256M
 -object memory-backend-ram,id=memory,size=256M
 -kernel /k
--append console=ttyS0 panic=-1 cgroup_no_v1=all dummy.numdummies=0 ifb.numifbs=0 quiet clearcpuid=cx16 agent.emulated nolapic_timer noreplace-smp root=/dev/vda rootfstype=erofs ro init=/sbin/init
+-append console=ttyS0 panic=-1 cgroup_no_v1=all dummy.numdummies=0 ifb.numifbs=0 quiet clearcpuid=cx16 no_timer_check agent.emulated nolapic_timer noreplace-smp root=/dev/vda rootfstype=erofs ro init=/sbin/init
 -chardev socket,id=control,fd=3
 -mon chardev=control,mode=control
 -chardev socket,id=console,fd=4

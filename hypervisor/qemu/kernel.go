@@ -26,8 +26,21 @@ func kernelParams(cfg hypervisor.Config, accelerator string) string {
 		// keeps the feature (no "-cpu max,-cx16"), since the C library of
 		// distributions built for x86-64-v2 refuses to start without it.
 		p = append(p, "clearcpuid=cx16")
+		// The kernel gives the timer's interrupt a fixed time to come through
+		// the I/O APIC, and panics without it ("IO-APIC + timer doesn't work!").
+		// On a busy host the time passes without the guest having run. Under KVM
+		// the kernel leaves the check out by itself.
+		p = append(p, "no_timer_check")
 		// The agent keeps crun at fixed addresses, whose translation lasts.
 		p = append(p, "agent.emulated")
+	}
+	if accelerator == "tcg" && len(cfg.Shares) > 0 {
+		// A file system daemon writes file contents into guest memory behind
+		// the translator's back. A page that held code before keeps that code's
+		// translation, and programs read into it crash: with QEMU 10 most, with
+		// 7.2, which also compares virtual addresses, hardly any. A page that
+		// the guest clears first has none.
+		p = append(p, "init_on_alloc=1")
 	}
 	if accelerator == "tcg" && cfg.VCPUs == 1 && cfg.MaxVCPUs <= 1 {
 		// The kernel measures the local APIC's timer in a busy loop of 130 ms
