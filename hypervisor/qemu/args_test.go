@@ -33,7 +33,7 @@ func TestCommandLine(t *testing.T) {
 -S
 -sandbox on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny
 -machine q35,usb=off,sata=off,smbus=off,vmport=off,dump-guest-core=off,memory-backend=memory
--accel tcg,thread=multi
+-accel tcg,thread=multi,tb-size=128
 -cpu max
 -smp 1
 -m 256M
@@ -94,8 +94,12 @@ func parts() []part {
 			c.Shares = []hypervisor.Share{{Tag: "kataShared", Socket: "/s,x"}}
 		}, []string{
 			"-object memory-backend-memfd,id=memory,share=on,size=256M\n", "-chardev socket,id=share0,path=/s,,x\n",
-			"vhost-user-fs-pci,chardev=share0,tag=kataShared,queue-size=1024,bus=pcie.0,addr=0x6",
+			"vhost-user-fs-pci,chardev=share0,tag=kataShared,queue-size=1024,bus=pcie.0,addr=0x6", " init_on_alloc=1 ",
 		}, []string{"memory-backend-ram"}},
+		{"share under KVM", func(c *hypervisor.Config, in *inputs) {
+			in.accelerator = "kvm"
+			c.Shares = []hypervisor.Share{{Tag: "kataShared", Socket: "/s"}}
+		}, []string{"vhost-user-fs-pci"}, []string{"init_on_alloc"}},
 		{"disk", func(c *hypervisor.Config, _ *inputs) { c.Disks = []hypervisor.Disk{{ID: "d", Path: "/d,1"}} },
 			[]string{
 				`{"discard":"unmap","driver":"raw","file":{"driver":"host_device","filename":"/d,1"},"node-name":"node-d","read-only":false}`,
@@ -116,7 +120,7 @@ func parts() []part {
 			[]string{"-object rng-random,id=entropy,filename=/dev/a,,b\n"}, []string{"urandom"}},
 		{"freed pages", func(c *hypervisor.Config, _ *inputs) { c.FreePageReporting = true },
 			[]string{"virtio-balloon-pci,id=balloon,free-page-reporting=on,deflate-on-oom=on,"}, nil},
-		{"nothing comes later", func(c *hypervisor.Config, _ *inputs) { c.HotplugSlots = 0 }, nil, []string{"pci-bridge"}},
+		{"nothing comes later", func(c *hypervisor.Config, _ *inputs) { c.HotplugSlots = 0 }, nil, []string{"pci-bridge", "init_on_alloc"}},
 		{"machine version", func(c *hypervisor.Config, _ *inputs) { c.Machine = "pc-q35-7.2" }, []string{"-machine pc-q35-7.2,"}, nil},
 	}
 }
