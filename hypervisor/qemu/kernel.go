@@ -42,14 +42,6 @@ func kernelParams(cfg hypervisor.Config, accelerator string) string {
 		// the guest clears first has none.
 		p = append(p, "init_on_alloc=1")
 	}
-	if accelerator == "tcg" && len(cfg.Shares) > 0 {
-		// A file system daemon writes file contents into guest memory behind
-		// the translator's back. A page that held code before keeps that code's
-		// translation, and programs read into it crash: with QEMU 10 most, with
-		// 7.2, which also compares virtual addresses, hardly any. A page that
-		// the guest clears first has none.
-		p = append(p, "init_on_alloc=1")
-	}
 	if accelerator == "tcg" && cfg.VCPUs == 1 && cfg.MaxVCPUs <= 1 {
 		// The kernel measures the local APIC's timer in a busy loop of 130 ms
 		// that is worth nothing under translation. The HPET ticks instead,
