@@ -5,6 +5,7 @@ package pod
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/containerd/errdefs"
@@ -36,6 +37,9 @@ func (o Origin) Options(c config.Config) (sandbox.Options, error) {
 	}
 	if options.NetNS, err = networkNamespace(o.Spec, c); err != nil {
 		return sandbox.Options{}, err
+	}
+	if o.Kind == podkind.Sandbox && !hasNamespace(o.Spec, specs.IPCNamespace) {
+		return sandbox.Options{}, ErrHostIPC
 	}
 	if options.DNS, err = resolvConf(o.Spec.Mounts); err != nil {
 		return sandbox.Options{}, err
@@ -75,6 +79,16 @@ func (o Origin) resources() (sizing.Request, error) {
 // It is errdefs.ErrNotImplemented.
 var ErrHostNetwork = fmt.Errorf("the host's network was asked for, which a VM cannot share; "+
 	"publish the ports instead (hostPort, docker run -p), or run this pod with another runtime: %w", errdefs.ErrNotImplemented)
+
+// ErrHostIPC refuses the host's IPC for a whole pod. The spec of its containers
+// does not tell: they join the namespace of the container that stands for the
+// pod, which is the host's. It is errdefs.ErrNotImplemented.
+var ErrHostIPC = fmt.Errorf("the host's IPC was asked for, which is another kernel's; "+
+	"use the pod's (hostIPC: false), or run this pod with another runtime: %w", errdefs.ErrNotImplemented)
+
+func hasNamespace(s *specs.Spec, kind specs.LinuxNamespaceType) bool {
+	return s.Linux != nil && slices.ContainsFunc(s.Linux.Namespaces, func(n specs.LinuxNamespace) bool { return n.Type == kind })
+}
 
 // networkNamespace is the path of the pod's namespace, "" for a private one. A
 // spec without a network namespace asks for the host's, which a VM cannot have.

@@ -27,7 +27,7 @@ func TestOptionsOfAPod(t *testing.T) {
 	if err := os.WriteFile(resolv, []byte("nameserver 10.0.0.1\n\n  options ndots:5 \n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s := spec(specs.LinuxNamespace{Type: specs.PIDNamespace}, specs.LinuxNamespace{Type: specs.NetworkNamespace, Path: "/run/netns/x"})
+	s := spec(specs.LinuxNamespace{Type: specs.IPCNamespace}, specs.LinuxNamespace{Type: specs.NetworkNamespace, Path: "/run/netns/x"})
 	s.Annotations["io.kubernetes.cri.sandbox-memory"] = "1048576"
 	s.Linux.Sysctl = map[string]string{"net.core.somaxconn": "1"}
 	s.Mounts = []specs.Mount{
@@ -62,11 +62,14 @@ func TestBadSpecs(t *testing.T) {
 		t.Errorf("the host's network: %v", err)
 	}
 	s := spec(specs.LinuxNamespace{Type: specs.NetworkNamespace})
+	if _, err := (Origin{Kind: podkind.Sandbox, Spec: s}).Options(config.Default()); !errors.Is(err, ErrHostIPC) || !errors.Is(err, errdefs.ErrNotImplemented) {
+		t.Errorf("the host's IPC: %v", err)
+	}
 	s.Mounts = []specs.Mount{{Destination: "/etc/resolv.conf", Source: "/nonexistent"}}
 	if _, err := (Origin{Kind: podkind.Lone, Spec: s}).Options(config.Default()); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("a resolv.conf that is not there: %v", err)
 	}
-	s = spec(specs.LinuxNamespace{Type: specs.NetworkNamespace})
+	s = spec(specs.LinuxNamespace{Type: specs.NetworkNamespace}, specs.LinuxNamespace{Type: specs.IPCNamespace})
 	s.Annotations["io.kubernetes.cri.sandbox-memory"] = "much"
 	if _, err := (Origin{Kind: podkind.Sandbox, Spec: s}).Options(config.Default()); !errors.Is(err, errdefs.ErrInvalidArgument) {
 		t.Errorf("a size that is no number: %v", err)

@@ -27,6 +27,9 @@ func (s *Service) design(ctx context.Context, r *sandboxpb.CreateSandboxRequest)
 	if wanted.hostNetwork {
 		return nil, pod.ErrHostNetwork
 	}
+	if wanted.hostIPC {
+		return nil, pod.ErrHostIPC
+	}
 	annotations := maps.Clone(wanted.annotations)
 	maps.Copy(annotations, r.Annotations)
 	c, err := s.Configure(ctx, annotations, s.ConfigPath)

@@ -21,7 +21,8 @@ type podConfig struct {
 	servers, searches, dnsOpt []string
 	annotations, sysctls      map[string]string
 	cgroupParent              string
-	hostNetwork, sharedPID    bool
+	hostNetwork, hostIPC      bool
+	sharedPID                 bool
 	resources                 sizing.Request
 }
 
@@ -78,6 +79,7 @@ func (c *podConfig) decodeLinux(linux fields) (err error) {
 	}
 	c.hostNetwork = namespaces.integer(1) == modeNode
 	c.sharedPID = namespaces.integer(2) == modePod
+	c.hostIPC = namespaces.integer(3) == modeNode
 	if c.sysctls, err = linux.pairs(3); err != nil {
 		return err
 	}

@@ -242,6 +242,8 @@ func TestRefusals(t *testing.T) {
 	is(t, "broken options", b.create(t, podSandboxConfig([]byte{0xff})), errdefs.ErrInvalidArgument)
 	hostNetwork := podSandboxConfig(message(8, message(2, message(1, integer(1, 2)))))
 	is(t, "the host's network", b.create(t, hostNetwork), errdefs.ErrNotImplemented)
+	hostIPC := podSandboxConfig(message(8, message(2, message(1, integer(3, 2)))))
+	is(t, "the host's IPC", b.create(t, hostIPC), errdefs.ErrNotImplemented)
 	is(t, "CreateSandbox", b.create(t, podSandboxConfig()), nil) // everything by default
 	for name, call := range map[string]func() error{
 		"StartSandbox": func() error {
