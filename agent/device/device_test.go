@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/containerd/errdefs"
+	"golang.org/x/sys/unix"
 )
 
 func TestParsePCIPath(t *testing.T) {
@@ -87,6 +88,34 @@ func TestDeviceThatComesInSteps(t *testing.T) {
 		f.Hub.Poke()
 	}
 	if err := os.WriteFile(filepath.Join(f.Dev, "vdb"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f.Hub.Poke()
+	if err := <-got; err != nil {
+		t.Error(err)
+	}
+}
+
+// The kernel shows a disk before it can be opened; the uevent comes after.
+func TestDiskThatCannotBeOpenedYet(t *testing.T) {
+	f := newFinder(t)
+	f.plug(t, "bus/scsi/devices/0:0:1:2/block/sdq")
+	node := filepath.Join(f.Dev, "sdq")
+	const unusedMajor = 241 // of those for local use
+	if err := unix.Mknod(node, unix.S_IFBLK|0o600, int(unix.Mkdev(unusedMajor, 7))); err != nil {
+		t.Skipf("cannot make a device node here: %v", err)
+	}
+	got := make(chan error, 1)
+	go func() {
+		_, err := f.SCSI(context.Background(), 1, 2)
+		got <- err
+	}()
+	select {
+	case err := <-got:
+		t.Fatalf("a disk without a driver was found, error %v", err)
+	case <-time.After(50 * time.Millisecond):
+	}
+	if err := errors.Join(os.Remove(node), os.WriteFile(node, nil, 0o600)); err != nil {
 		t.Fatal(err)
 	}
 	f.Hub.Poke()

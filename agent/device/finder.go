@@ -4,6 +4,7 @@ package device
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -62,14 +63,32 @@ func (f *Finder) SCSI(ctx context.Context, id, lun int) (string, error) {
 	return f.Node(ctx, filepath.Join(f.Dev, name))
 }
 
-// Node waits until the node of a device is there and returns its path.
+// Node waits until the node of a device is there, and can be opened if it is
+// that of a disk, and returns its path.
 func (f *Finder) Node(ctx context.Context, path string) (string, error) {
 	return f.await(ctx, func() (string, error) {
-		if _, err := os.Stat(path); err != nil {
+		info, err := os.Stat(path)
+		if err != nil {
 			return "", fmt.Errorf("find the device node: %w", err)
 		}
-		return path, nil
+		if info.Mode().Type() == os.ModeDevice {
+			err = opens(path)
+		}
+		return path, err
 	})
+}
+
+// opens tries a disk. The kernel makes the node of a disk first and the disk
+// behind it after that, and then sends the uevent; in between it answers ENXIO.
+func opens(path string) error {
+	disk, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
+	if errors.Is(err, unix.ENXIO) {
+		return fmt.Errorf("the kernel has no disk behind its node yet: %w: %w", err, os.ErrNotExist)
+	}
+	if err != nil {
+		return fmt.Errorf("open the disk: %w", err)
+	}
+	return disk.Close()
 }
 
 // child returns the name of the first thing below the device that matches one
