@@ -62,6 +62,7 @@ func runSuite(ctx context.Context, n *node.Node, suite node.Suite, o options, ha
 		args = append(args, "--ginkgo.focus", o.focus)
 	}
 	cmd := n.Runner().Command(ctx, suite.CRITest, args...)
+	cmd.Env = append(cmd.Env, "TMPDIR="+n.PodLogs()) // it leaves logs behind, which go with the node there
 	cmd.Stdout, cmd.Stderr = log, log
 	ran := cmd.Run() // fails when a spec does; the report tells more
 	file, err := os.Open(base + ".xml")
