@@ -24,6 +24,7 @@ const (
 	execTrip    = "exec round trip"
 	podRemoval  = "stop and remove pod"
 	shimPSS     = "shim PSS"
+	shimBusyPSS = "shim PSS, after execs"
 	vmmPSS      = "VMM PSS"
 	helpersPSS  = "helpers PSS"
 	workersPSS  = "container processes PSS"
@@ -72,7 +73,12 @@ func measurePod(ctx context.Context, n *node.Node, handler string, s samples) er
 		}
 		s.addTime(execTrip, begin)
 	}
-	if err := measureMemory(n, s); err != nil {
+	busy, err := memory(n)
+	if err != nil {
+		return err
+	}
+	s.add(shimBusyPSS, float64(busy.Shim)/mb)
+	if err := measureIdle(ctx, n, s); err != nil {
 		return err
 	}
 	if handler != "runc" {
@@ -88,16 +94,32 @@ func measurePod(ctx context.Context, n *node.Node, handler string, s samples) er
 	return nil
 }
 
-func measureMemory(n *node.Node, s samples) error {
+// idle is how long a pod is left alone before its memory counts: density is
+// about pods that wait, and both shims give memory back when they do.
+const idle = 5 * time.Second
+
+const mb = 1e6
+
+// memory is what the pod's processes on the host have now.
+func memory(n *node.Node) (node.Memory, error) {
 	processes, err := n.PodProcesses()
 	if err != nil {
-		return err
+		return node.Memory{}, err
 	}
-	m, err := node.MemoryOf(processes)
+	return node.MemoryOf(processes)
+}
+
+// measureIdle leaves the pod alone for a while, and reads its memory then.
+func measureIdle(ctx context.Context, n *node.Node, s samples) error {
+	select {
+	case <-time.After(idle):
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	m, err := memory(n)
 	if err != nil {
 		return err
 	}
-	const mb = 1e6
 	s.add(shimPSS, float64(m.Shim)/mb)
 	s.add(vmmPSS, float64(m.VMM)/mb)
 	s.add(helpersPSS, float64(m.Helpers)/mb)

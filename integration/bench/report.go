@@ -27,7 +27,7 @@ type figure struct {
 // figures puts the samples of both runtimes side by side, the well-known ones first, then the start-up's steps.
 func figures(ours, runc samples) []figure {
 	targets := map[string]float64{podStart: 2000, vmToAgent: 1200, execTrip: 120, shimPSS: 15}
-	names := []string{podStart, sandbox, vmToAgent, execTrip, podRemoval, shimPSS, vmmPSS, helpersPSS, workersPSS, guestMemory}
+	names := []string{podStart, sandbox, vmToAgent, execTrip, podRemoval, shimPSS, shimBusyPSS, vmmPSS, helpersPSS, workersPSS, guestMemory}
 	var steps []string
 	for name := range ours {
 		if !slices.Contains(names, name) {
@@ -52,7 +52,7 @@ func figures(ours, runc samples) []figure {
 }
 
 func unit(name string) string {
-	if strings.HasSuffix(name, "PSS") || name == guestMemory {
+	if strings.Contains(name, "PSS") || name == guestMemory {
 		return "MB"
 	}
 	return "ms"
