@@ -32,7 +32,7 @@ func TestRefusalsByName(t *testing.T) {
 		err   error
 	}{
 		{"the host's network (`hostNetwork: true`, `--net-host`)", pod.ErrHostNetwork},
-		{"the host's processes (`hostPID: true`)", guestSpec(func(s *specs.Spec) { s.Linux.Namespaces = without(s.Linux.Namespaces, specs.PIDNamespace) })},
+		{"the host's processes (`docker run --pid=host`)", guestSpec(func(s *specs.Spec) { s.Linux.Namespaces = without(s.Linux.Namespaces, specs.PIDNamespace) })},
 		{"the host's IPC (`hostIPC: true`)", guestSpec(func(s *specs.Spec) { s.Linux.Namespaces = without(s.Linux.Namespaces, specs.IPCNamespace) })},
 		{"an AppArmor profile of one's own", guestSpec(func(s *specs.Spec) { s.Process.ApparmorProfile = "mine" })},
 		{"an SELinux label, with `disable_guest_selinux = false`", guestSpec(func(s *specs.Spec) { s.Process.SelinuxLabel = "a:b:c:d" })},
