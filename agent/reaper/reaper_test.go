@@ -5,10 +5,12 @@ package reaper
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -16,6 +18,7 @@ import (
 	"time"
 
 	runc "github.com/containerd/go-runc"
+	"golang.org/x/sys/unix"
 )
 
 // newReaper returns one that runs for the test. Only one may run at a time.
@@ -73,7 +76,7 @@ func TestOrphanIsClaimed(t *testing.T) {
 			t.Fatal(err)
 		}
 		if sleep == "0" {
-			time.Sleep(100 * time.Millisecond) // so that it has ended before the claim
+			awaitReaped(t, pid) // it has ended before the claim
 		}
 		c := w.Claim(pid)
 		w.Close()
@@ -133,4 +136,15 @@ func TestChildrenAreNotShielded(t *testing.T) {
 	if err != nil || out.String() != "0\n" || string(own) != "500\n" {
 		t.Errorf("child %q, own %q, %v", out.String(), own, err)
 	}
+}
+
+// awaitReaped returns once no process has the id any more.
+func awaitReaped(t *testing.T, pid int) {
+	t.Helper()
+	for deadline := time.Now().Add(5 * time.Second); time.Now().Before(deadline); runtime.Gosched() {
+		if err := unix.Kill(pid, 0); errors.Is(err, unix.ESRCH) {
+			return
+		}
+	}
+	t.Fatalf("process %d was not reaped", pid)
 }
