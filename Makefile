@@ -86,7 +86,11 @@ test-unit: build guest ## Run the tests that need no containerd
 
 .PHONY: test-node
 test-node: build guest node ## Run the tests on a real containerd with real VMs
-	$(GO_TEST) -count=1 -timeout 30m ./integration/...
+	$(GO_TEST) -count=1 -timeout 30m $$(go list ./integration/... | grep -v /integration/engines)
+
+.PHONY: engines
+engines: build guest node ## Run the tests under each engine: containerd 1.7 to 2.4, nerdctl, Docker
+	$(GO_TEST) -count=1 -timeout 30m -p 1 ./integration/engines/...
 
 .PHONY: critest
 critest: build guest node ## Run the CRI conformance suite, with and without a pause container

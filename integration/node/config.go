@@ -67,8 +67,9 @@ type settings struct {
 	SandboxAPIHandler, Registry string
 }
 
-// writeConfig makes the directories of the node and writes every configuration file.
-func writeConfig(ctx context.Context, l Layout) error {
+// writeConfig makes the directories of the node and writes every configuration file; containerd is the template of
+// that of containerd.
+func writeConfig(ctx context.Context, l Layout, containerd string) error {
 	for _, dir := range []string{"run/s", "etc/cni", registryHosts, "root", "state", "opt", "logs", "vc", "runc", "blk"} {
 		if err := os.MkdirAll(l.path(dir), 0o711); err != nil {
 			return fmt.Errorf("make the node's directories: %w", err)
@@ -79,7 +80,7 @@ func writeConfig(ctx context.Context, l Layout) error {
 		Virtiofsd: virtiofsd(), Handlers: Handlers(), SandboxAPIHandler: SandboxAPIHandler, Registry: Registry,
 	}
 	files := map[string]string{
-		"etc/containerd.toml":      containerdTemplate,
+		"etc/containerd.toml":      containerd,
 		"etc/crictl.yaml":          crictlTemplate,
 		"etc/kata.toml":            kataTemplate,
 		"etc/cni/10-pods.conflist": cniTemplate,

@@ -27,7 +27,7 @@ func startContainerd(ctx context.Context, l Layout, k *keeper) (*containerd, err
 		return nil, fmt.Errorf("make containerd's log: %w", err)
 	}
 	defer log.Close()
-	words := append(k.prefix(), l.Bin+"/containerd", "--config", l.path("etc/containerd.toml"), "--log-level", "info")
+	words := append(k.prefix(), l.containerd(), "--config", l.path("etc/containerd.toml"), "--log-level", "info")
 	cmd := exec.Command(words[0], words[1:]...)
 	cmd.Env = l.environment()
 	cmd.Dir = "/"

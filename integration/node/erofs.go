@@ -19,7 +19,7 @@ const trixieTools = "erofs-utils libc6 liblz4-1 liblzma5 zlib1g libzstd1 libdefl
 func unpackErofsTools(ctx context.Context, dir string) error {
 	state := filepath.Join(dir, "apt")
 	tree := filepath.Join(dir, "trixie")
-	apt, err := privateApt(ctx, state, "deb")
+	apt, err := privateApt(ctx, state, mirror("deb", "trixie"))
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ package node
 
 import (
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 
@@ -15,6 +16,7 @@ import (
 type Layout struct {
 	Root string // everything below it belongs to the node and is removed with it
 	Bin  string // programs built from the Go module proxy, in the cache
+	Over string // programs that go before those, another containerd for example; may be empty
 	Out  string // the project's build output (bin/, guest/)
 }
 
@@ -58,8 +60,22 @@ func (l Layout) path(rest string) string { return filepath.Join(l.Root, rest) }
 
 // searchPath puts the shim under test first, then the node's programs, then the machine's.
 func (l Layout) searchPath() string {
-	return strings.Join([]string{
-		filepath.Join(l.Out, "bin"), l.Bin,
+	path := []string{filepath.Join(l.Out, "bin")}
+	if l.Over != "" {
+		path = append(path, l.Over)
+	}
+	return strings.Join(append(path, l.Bin,
 		"/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin",
-	}, ":")
+	), ":")
+}
+
+// containerd is the program that the node runs.
+func (l Layout) containerd() string {
+	if l.Over != "" {
+		over := filepath.Join(l.Over, "containerd")
+		if _, err := os.Stat(over); err == nil {
+			return over
+		}
+	}
+	return filepath.Join(l.Bin, "containerd")
 }

@@ -43,7 +43,7 @@ func TestConfigIsWritten(t *testing.T) {
 	}
 	defer os.RemoveAll(root)
 	l := Layout{Root: root, Bin: "/b", Out: "/o"}
-	if err := writeConfig(t.Context(), l); err != nil {
+	if err := writeConfig(t.Context(), l, containerdTemplate); err != nil {
 		t.Fatal(err)
 	}
 	loaded, err := config.Load(l.KataConfig())

@@ -3,6 +3,7 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	_ "embed"
 	"errors"
@@ -25,6 +26,13 @@ type Options struct {
 	Out      string    // the project's build output, with bin/ and guest/
 	Cache    string    // see CacheDir
 	Progress *Progress // may be nil
+
+	// Programs is a directory of programs that go before the node's own: another containerd and its ctr, or those of a
+	// further engine. Empty means none.
+	Programs string
+	// Config is the template of another containerd's configuration, for text/template: it can use what that of
+	// containerd 2.4 in this package uses. Empty means that one.
+	Config string
 }
 
 // CacheDir is $KATAPOD_CACHE, or ~/.cache/katapod.
@@ -61,8 +69,9 @@ func Start(ctx context.Context, o Options) (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
+	layout.Over = o.Programs
 	n := &Node{Layout: layout, progress: o.Progress, lock: lock}
-	if err := n.start(ctx, o.Cache); err != nil {
+	if err := n.start(ctx, o.Cache, cmp.Or(o.Config, containerdTemplate)); err != nil {
 		cleaning, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
 		defer cancel()
 		return nil, errors.Join(err, n.Stop(cleaning))
@@ -70,7 +79,7 @@ func Start(ctx context.Context, o Options) (*Node, error) {
 	return n, nil
 }
 
-func (n *Node) start(ctx context.Context, cache string) error {
+func (n *Node) start(ctx context.Context, cache, config string) error {
 	if err := n.sweep(); err != nil {
 		return err
 	}
@@ -83,7 +92,7 @@ func (n *Node) start(ctx context.Context, cache string) error {
 	}
 	n.Bin = bin
 	return n.progress.Step("start a private containerd", func() error {
-		if err := writeConfig(ctx, n.Layout); err != nil {
+		if err := writeConfig(ctx, n.Layout, config); err != nil {
 			return err
 		}
 		if n.keeper, err = startKeeper(ctx, n.Layout); err != nil {

@@ -82,7 +82,7 @@ func buildBusybox(ctx context.Context, dir string) error {
 	if err != nil {
 		return err
 	}
-	apt, err := privateApt(ctx, filepath.Join(source, "apt"), "deb-src")
+	apt, err := privateApt(ctx, filepath.Join(source, "apt"), mirror("deb-src", "trixie"))
 	if err != nil {
 		return err
 	}
