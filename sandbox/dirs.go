@@ -21,8 +21,8 @@ type dirs struct {
 	vm    string // sockets, whose paths must be short
 }
 
-func newDirs(c config.Runtime, id string) dirs {
-	return dirs{state: c.SandboxDir(id), vm: c.VMDir(id)}
+func newDirs(c config.Runtime, namespace, id string) dirs {
+	return dirs{state: c.SandboxDir(namespace, id), vm: c.VMDir(namespace, id)}
 }
 
 func (d dirs) ledger() string   { return ledgerIn(d.state) }

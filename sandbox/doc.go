@@ -43,15 +43,15 @@
 //
 // # Files
 //
-// Below the configured state_dir, a pod <id> has
+// Below the configured state_dir, a pod <id> of containerd's namespace <ns> has
 //
-//	sbs/<id>/ledger         what it holds on the host
-//	sbs/<id>/timeline.json  the steps of its start
-//	sbs/<id>/info.json      what it is: VMM, size, namespace
-//	sbs/<id>/failure.json   why it died
-//	sbs/<id>/shared/        what virtiofsd serves
-//	sbs/<id>/netns          its network namespace, if the engine gave none
-//	vm/<short id>/          sockets, whose paths must be short
+//	sbs/<id>@<ns>/ledger         what it holds on the host
+//	sbs/<id>@<ns>/timeline.json  the steps of its start
+//	sbs/<id>@<ns>/info.json      what it is: VMM, size, namespace
+//	sbs/<id>@<ns>/failure.json   why it died
+//	sbs/<id>@<ns>/shared/        what virtiofsd serves
+//	sbs/<id>@<ns>/netns          its network namespace, if the engine gave none
+//	vm/<short id>-<hash>/        sockets, whose paths must be short
 //
 // # Seams
 //

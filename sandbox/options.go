@@ -46,7 +46,7 @@ type Options struct {
 // validID keeps ids usable as file names on both sides.
 func validID(what, id string) error {
 	if !regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$`).MatchString(id) {
-		return fmt.Errorf("%s id %q: letters, digits and _.- are allowed, at most 128: %w", what, id, errdefs.ErrInvalidArgument)
+		return fmt.Errorf("%s %q: letters, digits and _.- are allowed, at most 128: %w", what, id, errdefs.ErrInvalidArgument)
 	}
 	return nil
 }

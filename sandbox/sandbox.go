@@ -48,10 +48,15 @@ type Sandbox struct {
 // with the ledger and nothing else; Stop removes them. An id whose directory
 // exists is errdefs.ErrAlreadyExists.
 func New(o Options, d Drivers) (*Sandbox, error) {
-	if err := validID("pod", o.ID); err != nil {
+	if err := validID("pod id", o.ID); err != nil {
 		return nil, err
 	}
-	dirs := newDirs(o.Config.Runtime, o.ID)
+	if o.Namespace != "" {
+		if err := validID("namespace", o.Namespace); err != nil {
+			return nil, err
+		}
+	}
+	dirs := newDirs(o.Config.Runtime, o.Namespace, o.ID)
 	if err := dirs.create(); err != nil {
 		return nil, err
 	}
@@ -199,7 +204,7 @@ func (s *Sandbox) Containers() []*Container {
 
 // enroll adds a container to a pod that runs.
 func (s *Sandbox) enroll(c *Container) error {
-	if err := validID("container", c.id); err != nil {
+	if err := validID("container id", c.id); err != nil {
 		return err
 	}
 	s.mu.Lock()

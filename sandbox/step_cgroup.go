@@ -47,8 +47,11 @@ func (s *Sandbox) undoCgroup(ctx context.Context) error {
 }
 
 // cgroupPath is the pod's cgroup, beside that of the container that stands for
-// the pod.
+// the pod. One that no engine placed is told apart by its namespace as well.
 func (s *Sandbox) cgroupPath() (string, error) {
+	if s.options.CgroupPath == "" && s.options.Namespace != "" {
+		return hostcgroup.PathFor("", s.options.ID+"@"+s.options.Namespace)
+	}
 	return hostcgroup.PathFor(s.options.CgroupPath, s.options.ID)
 }
 

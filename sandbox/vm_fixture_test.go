@@ -90,7 +90,7 @@ func stopReal(t *testing.T, pod *Sandbox) {
 			t.Errorf("%s is left: %v", dir, err)
 		}
 	}
-	if left, _ := filepath.Glob("/sys/fs/cgroup/*/kata_" + pod.ID()); len(left) > 0 {
+	if left, _ := filepath.Glob("/sys/fs/cgroup/*/kata_" + pod.ID() + "*"); len(left) > 0 {
 		t.Errorf("cgroups are left: %v", left)
 	}
 }

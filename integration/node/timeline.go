@@ -11,9 +11,12 @@ import (
 	"github.com/katapod/katapod/sandbox/config"
 )
 
-// SandboxDir is where the kata shim of the sandbox keeps its state.
+// criNamespace is containerd's namespace for what its CRI plugin runs.
+const criNamespace = "k8s.io"
+
+// SandboxDir is where the kata shim of a pod of the CRI keeps its state.
 func (l Layout) SandboxDir(sandbox string) string {
-	return config.Runtime{StateDir: l.StateDir()}.SandboxDir(sandbox)
+	return config.Runtime{StateDir: l.StateDir()}.SandboxDir(criNamespace, sandbox)
 }
 
 // Step is a part of a sandbox's start-up as the shim recorded it.
@@ -23,7 +26,7 @@ type Step struct {
 	DurationMS float64 `json:"duration_ms"`
 }
 
-// Timeline reads the start-up steps that the shim of the sandbox recorded.
+// Timeline reads the start-up steps that the shim of a pod of the CRI recorded.
 func (l Layout) Timeline(sandbox string) ([]Step, error) {
 	text, err := os.ReadFile(filepath.Join(l.SandboxDir(sandbox), "timeline.json"))
 	if err != nil {

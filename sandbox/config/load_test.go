@@ -207,18 +207,3 @@ func TestBadFiles(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 }
-
-func TestDirectories(t *testing.T) {
-	r := Default().Runtime
-	id := strings.Repeat("0123456789abcdef", 4)
-	if got := r.SandboxDir(id); got != "/run/vc/sbs/"+id {
-		t.Errorf("sandbox directory is %s", got)
-	}
-	if got := r.VMDir("short"); got != "/run/vc/vm/short" {
-		t.Errorf("VM directory is %s", got)
-	}
-	long, longer := r.VMDir("a-container-of-a-demo-1"), r.VMDir("a-container-of-a-demo-2")
-	if long == longer || len(filepath.Base(long)) != 17 || len(r.VMDir(id)) > 60 {
-		t.Errorf("VM directories are %s, %s, %s", long, longer, r.VMDir(id))
-	}
-}

@@ -2,12 +2,6 @@
 
 package config
 
-import (
-	"crypto/sha256"
-	"encoding/hex"
-	"path/filepath"
-)
-
 // Values of Runtime.InternetworkingModel.
 const (
 	NetworkTCFilter = "tcfilter"
@@ -51,24 +45,4 @@ type Runtime struct {
 	// StateDir holds all state of all sandboxes, on tmpfs. It is a key of this
 	// project.
 	StateDir string `toml:"state_dir"`
-}
-
-// SandboxDir is where the sandbox id keeps its state.
-func (r Runtime) SandboxDir(id string) string {
-	return filepath.Join(r.StateDir, "sbs", id)
-}
-
-// VMDir is where the VM of sandbox id keeps its sockets. It is short, since the
-// path of a unix socket is limited to 107 bytes.
-func (r Runtime) VMDir(id string) string {
-	return filepath.Join(r.StateDir, "vm", shortID(id))
-}
-
-// shortID is at most 17 bytes long and tells ids apart that begin alike.
-func shortID(id string) string {
-	if len(id) <= 17 {
-		return id
-	}
-	sum := sha256.Sum256([]byte(id))
-	return id[:8] + "-" + hex.EncodeToString(sum[:4])
 }

@@ -136,7 +136,7 @@ func TestPod(t *testing.T) {
 		t.Errorf("second Begin: %v", err)
 	}
 	state, err := os.ReadFile(filepath.Join(o.Bundle, "katapod.state-dir"))
-	if err != nil || string(state) != o.Config.Runtime.SandboxDir("pod") {
+	if err != nil || string(state) != o.Config.Runtime.SandboxDir(o.Namespace, "pod") {
 		t.Errorf("the bundle says %q, error %v", state, err)
 	}
 	for range 2 {

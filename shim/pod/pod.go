@@ -72,7 +72,7 @@ func (p *Pod) reserve(id string) error {
 
 // start leaves the way to the ledger in the bundle before there is a ledger.
 func (p *Pod) start(ctx context.Context, o sandbox.Options) (Sandbox, error) {
-	if err := bootstrap.RecordStateDir(o.Bundle, o.Config.Runtime.SandboxDir(o.ID)); err != nil {
+	if err := bootstrap.RecordStateDir(o.Bundle, o.Config.Runtime.SandboxDir(o.Namespace, o.ID)); err != nil {
 		return nil, err
 	}
 	s, err := p.make(o)

@@ -12,11 +12,16 @@ import (
 	"path/filepath"
 	"text/tabwriter"
 	"time"
+
+	"github.com/containerd/errdefs"
+
+	"github.com/katapod/katapod/sandbox/config"
 )
 
 // pod is one line of the list.
 type pod struct {
-	ID string `json:"id"`
+	ID        string `json:"id"`
+	Namespace string `json:"namespace"` // containerd's
 	// State is "up", "starting" or "failed".
 	State string    `json:"state"`
 	Since time.Time `json:"since"`
@@ -30,7 +35,7 @@ func (t Tool) sandboxes(_ context.Context, f flags) error {
 	if err != nil {
 		return err
 	}
-	list, err := listPods(filepath.Dir(c.Runtime.SandboxDir("any")))
+	list, err := listPods(c.Runtime.SandboxesDir())
 	if err != nil {
 		return err
 	}
@@ -38,9 +43,9 @@ func (t Tool) sandboxes(_ context.Context, f flags) error {
 		return t.writeJSON(list)
 	}
 	w := tabwriter.NewWriter(t.Out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "SANDBOX\tSTATE\tSINCE\tREASON")
+	fmt.Fprintln(w, "SANDBOX\tNAMESPACE\tSTATE\tSINCE\tREASON")
 	for _, p := range list {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", p.ID, p.State, p.Since.Format(time.RFC3339), p.Reason)
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", p.ID, p.Namespace, p.State, p.Since.Format(time.RFC3339), p.Reason)
 	}
 	return w.Flush()
 }
@@ -65,9 +70,33 @@ func listPods(dir string) ([]pod, error) {
 	return list, nil
 }
 
+// findPod is the directory of the pod of that name: its id, or its id and its
+// namespace as "id@namespace".
+func findPod(all, name string) (string, error) {
+	list, err := listPods(all)
+	if err != nil {
+		return "", err
+	}
+	var found []string
+	for _, p := range list {
+		if name == p.ID || name == filepath.Base(p.Dir) {
+			found = append(found, p.Dir)
+		}
+	}
+	switch len(found) {
+	case 0:
+		return "", fmt.Errorf("there is no pod %q in %s: no pod of that id is up on this host: %w", name, all, errdefs.ErrNotFound)
+	case 1:
+		return found[0], nil
+	default:
+		return "", fmt.Errorf("several namespaces have a pod %s; name one of %q: %w", name, found, errdefs.ErrInvalidArgument)
+	}
+}
+
 // describe goes by the files that a pod leaves on its way, see package sandbox.
 func describe(dir string, made time.Time) pod {
-	p := pod{ID: filepath.Base(dir), State: "starting", Since: made, Dir: dir}
+	p := pod{State: "starting", Since: made, Dir: dir}
+	p.Namespace, p.ID = config.SplitSandboxDir(dir)
 	if info, err := os.Stat(filepath.Join(dir, "timeline.json")); err == nil {
 		p.State, p.Since = "up", info.ModTime()
 	}

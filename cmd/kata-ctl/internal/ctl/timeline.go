@@ -48,10 +48,14 @@ func (t Tool) timeline(_ context.Context, f flags) error {
 	if err != nil {
 		return err
 	}
-	path := filepath.Join(c.Runtime.SandboxDir(filepath.Base(f.rest[0])), "timeline.json")
+	dir, err := findPod(c.Runtime.SandboxesDir(), f.rest[0])
+	if err != nil {
+		return err
+	}
+	path := filepath.Join(dir, "timeline.json")
 	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("there is no %s: no pod of that id is up on this host: %w", path, errdefs.ErrNotFound)
+		return fmt.Errorf("there is no %s: the pod is not up: %w", path, errdefs.ErrNotFound)
 	}
 	if err != nil {
 		return fmt.Errorf("read the timeline: %w", err)

@@ -146,11 +146,13 @@ func TestTimelineAndSandboxes(t *testing.T) {
 		t.Errorf("without pods: %+v", got)
 	}
 	files := map[string]string{
-		"up/timeline.json":     `{"steps":[{"name":"agent","start_ms":2,"duration_ms":3.25}]}`,
-		"failed/failure.json":  `{"code":"vmm-died","cause":"killed","at":"2026-01-02T03:04:05Z"}`,
-		"broken/failure.json":  `{`,
-		"broken/timeline.json": `nonsense`,
-		"starting/ledger":      "",
+		"up@k8s.io/timeline.json":     `{"steps":[{"name":"agent","start_ms":2,"duration_ms":3.25}]}`,
+		"failed@k8s.io/failure.json":  `{"code":"vmm-died","cause":"killed","at":"2026-01-02T03:04:05Z"}`,
+		"broken@k8s.io/failure.json":  `{`,
+		"broken@k8s.io/timeline.json": `nonsense`,
+		"starting@k8s.io/ledger":      "",
+		"twice@one/timeline.json":     `{"steps":[{"name":"one"}]}`,
+		"twice@two/timeline.json":     `{"steps":[{"name":"two"}]}`,
 	}
 	for name, text := range files {
 		file := filepath.Join(state, "sbs", name)
@@ -170,6 +172,12 @@ func TestTimelineAndSandboxes(t *testing.T) {
 	if got := tool(t, nil, "timeline", "-config", path, "broken"); got.code != 1 {
 		t.Errorf("%+v", got)
 	}
+	if got := tool(t, nil, "timeline", "-config", path, "twice"); got.code != 1 || !strings.Contains(got.err, "twice@two") {
+		t.Errorf("%+v", got)
+	}
+	if got := tool(t, nil, "timeline", "-config", path, "twice@two"); got.code != 0 || !strings.Contains(got.out, "two") {
+		t.Errorf("%+v", got)
+	}
 	var list []pod
 	got := tool(t, nil, "sandboxes", "-config", path, "-json")
 	if err := json.Unmarshal([]byte(got.out), &list); err != nil {
@@ -177,9 +185,9 @@ func TestTimelineAndSandboxes(t *testing.T) {
 	}
 	states := map[string]string{}
 	for _, p := range list {
-		states[p.ID] = p.State
+		states[p.Namespace+"/"+p.ID] = p.State
 	}
-	if fmt.Sprint(states) != "map[broken:failed failed:failed starting:starting up:up]" {
+	if fmt.Sprint(states) != "map[k8s.io/broken:failed k8s.io/failed:failed k8s.io/starting:starting k8s.io/up:up one/twice:up two/twice:up]" {
 		t.Errorf("states %v", states)
 	}
 	if got := tool(t, nil, "sandboxes", "-config", path); !strings.Contains(got.out, "killed [vmm-died]") {
