@@ -12,6 +12,7 @@ import (
 
 	"github.com/containerd/errdefs"
 	"github.com/containerd/log"
+	"github.com/opencontainers/runtime-spec/specs-go"
 
 	"github.com/katapod/katapod/protocols/agentpb"
 )
@@ -22,6 +23,7 @@ type Container struct {
 	id      string
 	bundle  string
 	pause   bool // stands for the pod and has nothing in the guest
+	hooked  hooked
 	init    *Process
 	pid     pidMode // guarded by the sandbox's lock
 
@@ -86,6 +88,9 @@ func (c *Container) launchInit(ctx context.Context) error {
 	agent := c.sandbox.guest()
 	_, err := ask(ctx, agent, "start container "+c.id, requestTimeout, agent.service.StartContainer,
 		&agentpb.StartContainerRequest{ContainerId: c.id})
+	if err == nil {
+		c.runLateHooks(ctx, c.hooked.hooks.Start, specs.StateRunning)
+	}
 	return err
 }
 
@@ -116,6 +121,7 @@ func (c *Container) Delete(ctx context.Context) error {
 		return fmt.Errorf("delete container %s: %w", c.id, err)
 	}
 	c.init.exit(exitKilled) // one that never ran
+	c.runLateHooks(ctx, c.hooked.hooks.Stop, specs.StateStopped)
 	err := c.release(ctx)
 	c.sandbox.forget(c)
 	if err != nil {

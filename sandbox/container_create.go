@@ -25,12 +25,26 @@ type ContainerOptions struct {
 	// Spec is the container's, in the host's form.
 	Spec *specs.Spec
 	// Rootfs is what the engine wants mounted as the root file system; when it
-	// is empty, the root is at the bundle's "rootfs" already.
+	// is empty, the root is at the spec's root.path already: Docker with a graph
+	// driver mounts it itself, anywhere.
 	Rootfs []storage.Mount
 	// Terminal gives init a terminal, whose output is Stdout.
 	Terminal bool
 	// Stdin, Stdout and Stderr say which streams somebody wants.
 	Stdin, Stdout, Stderr bool
+}
+
+// root is the directory that is the root file system when nothing is to be
+// mounted: the spec's, which is relative to the bundle, or the bundle's "rootfs".
+func (o ContainerOptions) root() string {
+	path := "rootfs"
+	if o.Spec.Root != nil && o.Spec.Root.Path != "" {
+		path = o.Spec.Root.Path
+	}
+	if filepath.IsAbs(path) {
+		return filepath.Clean(path)
+	}
+	return filepath.Join(o.Bundle, path)
 }
 
 // CreateContainer makes a container, whose init waits for [Container.Start].
@@ -42,6 +56,7 @@ func (s *Sandbox) CreateContainer(ctx context.Context, o ContainerOptions) (*Con
 		return nil, fmt.Errorf("create container %s: its spec has no process: %w", o.ID, errdefs.ErrInvalidArgument)
 	}
 	c := newContainer(s, o.ID, o.Bundle)
+	c.hooked = hooksOf(o)
 	c.init.launch = c.launchInit
 	c.init.terminal = o.Terminal
 	c.init.wanted = wantedStreams{stdin: o.Stdin, stdout: o.Stdout, stderr: o.Stderr && !o.Terminal}
@@ -78,7 +93,7 @@ func (c *Container) abandon(ctx context.Context) error {
 func (c *Container) create(ctx context.Context, o ContainerOptions) error {
 	s := c.sandbox
 	caps := s.capabilities()
-	root, err := storage.PlanRootfs(c.id, o.Rootfs, filepath.Join(o.Bundle, "rootfs"), caps)
+	root, err := storage.PlanRootfs(c.id, o.Rootfs, o.root(), caps)
 	if err != nil {
 		return err
 	}
@@ -103,6 +118,9 @@ func (c *Container) create(ctx context.Context, o ContainerOptions) error {
 	}
 	more, devices, err := c.placeMounts(ctx, plan)
 	if err != nil {
+		return err
+	}
+	if err := c.runCreateHooks(ctx); err != nil {
 		return err
 	}
 	return c.createInGuest(ctx, &agentpb.CreateContainerRequest{

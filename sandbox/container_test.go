@@ -334,3 +334,17 @@ func TestExecFails(t *testing.T) {
 		t.Errorf("the container is %s", c.Status())
 	}
 }
+
+// Docker mounts a root file system itself, outside of the bundle, and names it in
+// the spec alone.
+func TestRootOfTheSpec(t *testing.T) {
+	for path, want := range map[string]string{
+		"/var/lib/engine/merged": "/var/lib/engine/merged", "root": "/bundle/c1/root", "": "/bundle/c1/rootfs",
+	} {
+		o := containerOptions("c1", "sleep")
+		o.Rootfs, o.Spec.Root.Path = nil, path
+		if got := o.root(); got != want {
+			t.Errorf("the root %q is at %s, want %s", path, got, want)
+		}
+	}
+}
