@@ -36,13 +36,32 @@ func namespaces(in *specs.Spec, out *agentpb.Spec, e Env) error {
 				own.kind, own.remedy, errdefs.ErrNotImplemented)
 		}
 	}
-	for _, ns := range in.Linux.Namespaces {
+	for i, ns := range in.Linux.Namespaces {
+		if err := wellFormed(in.Linux.Namespaces[:i], ns); err != nil {
+			return err
+		}
 		if err := joinable(ns, in.Linux, e); err != nil {
 			return err
 		}
 		if ns.Type != specs.NetworkNamespace {
 			out.Linux.Namespaces = append(out.Linux.Namespaces, &agentpb.LinuxNamespace{Type: string(ns.Type)})
 		}
+	}
+	return nil
+}
+
+// wellFormed refuses kinds that the specification does not know or that were
+// named before.
+func wellFormed(before []specs.LinuxNamespace, ns specs.LinuxNamespace) error {
+	known := []specs.LinuxNamespaceType{
+		specs.PIDNamespace, specs.NetworkNamespace, specs.MountNamespace, specs.IPCNamespace,
+		specs.UTSNamespace, specs.UserNamespace, specs.CgroupNamespace, specs.TimeNamespace,
+	}
+	if !slices.Contains(known, ns.Type) {
+		return fmt.Errorf("linux.namespaces: %q is no kind of namespace: %w", ns.Type, errdefs.ErrInvalidArgument)
+	}
+	if slices.ContainsFunc(before, func(b specs.LinuxNamespace) bool { return b.Type == ns.Type }) {
+		return fmt.Errorf("linux.namespaces: the %s namespace is there twice: %w", ns.Type, errdefs.ErrInvalidArgument)
 	}
 	return nil
 }

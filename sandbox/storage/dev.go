@@ -59,9 +59,9 @@ func checkDestination(m Mount) error {
 	for _, top := range []struct{ dir, kind string }{{"/proc", "proc"}, {"/sys", "sysfs"}} {
 		inside := strings.HasPrefix(destination, top.dir+"/")
 		switch {
-		case destination == top.dir && m.Type != top.kind && !(top.dir == "/sys" && isBind(m)):
+		case destination == top.dir && (m.Type != top.kind || isBind(m)) && !(top.dir == "/sys" && isBind(m)):
 			return fmt.Errorf("mount %s of type %q: only %s may be mounted there: %w", m.Destination, m.Type, top.kind, errdefs.ErrInvalidArgument)
-		case inside && top.dir == "/proc" && m.Type != "proc" && !slices.Contains(procFiles[:], destination):
+		case inside && top.dir == "/proc" && (m.Type != "proc" || isBind(m)) && !slices.Contains(procFiles[:], destination):
 			return fmt.Errorf("mount %s: in /proc only %s may be mounted over: %w", m.Destination, strings.Join(procFiles[:], ", "), errdefs.ErrInvalidArgument)
 		}
 	}

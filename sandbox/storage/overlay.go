@@ -103,13 +103,14 @@ func (o *overlayBuilder) expand(part string) ([]string, error) {
 	if first >= len(o.disks) || last >= len(o.disks) {
 		return nil, fmt.Errorf("%q names a mount beyond the %d that are given: %w", part, len(o.disks), errdefs.ErrInvalidArgument)
 	}
+	below := path.Join("/", m[4]) // ".." ends at the disk's root
 	step := 1
 	if last < first {
 		step = -1
 	}
 	var places []string
 	for i := first; ; i += step {
-		places = append(places, path.Join(o.disks[i].GuestMount, m[4]))
+		places = append(places, path.Join(o.disks[i].GuestMount, below))
 		if i == last {
 			return places, nil
 		}

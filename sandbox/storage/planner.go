@@ -37,6 +37,8 @@ type planner struct {
 	facts Facts
 	caps  Capabilities
 	plan  Plan
+	// mountsAt counts the mounts that have an entry, by destination.
+	mountsAt map[string]int
 }
 
 // guestTypes are file systems that the guest's kernel provides by itself.
@@ -44,8 +46,11 @@ var guestTypes = [...]string{"proc", "sysfs", "tmpfs", "mqueue", "devpts", "cgro
 
 // add places one mount.
 func (p *planner) add(m Mount) error {
-	if !path.IsAbs(m.Destination) || !utf8.ValidString(m.Destination) {
+	if !path.IsAbs(m.Destination) || !utf8.ValidString(m.Destination) || strings.ContainsRune(m.Destination, 0) {
 		return fmt.Errorf("mount destination %q is not an absolute path in UTF-8: %w", m.Destination, errdefs.ErrInvalidArgument)
+	}
+	if strings.ContainsRune(m.Source, 0) {
+		return fmt.Errorf("mount source %q is no path: it holds a zero byte: %w", m.Source, errdefs.ErrInvalidArgument)
 	}
 	m.Destination = path.Clean(m.Destination)
 	if err := checkDestination(m); err != nil {
@@ -80,7 +85,7 @@ func (p *planner) addTyped(m Mount) error {
 
 // addDisk mounts a disk in the guest and binds it into the container.
 func (p *planner) addDisk(m Mount) error {
-	place := path.Join(containersDir, p.cid, "volumes", entryName(p.cid, m.Destination))
+	place := path.Join(containersDir, p.cid, "volumes", p.entry(m.Destination))
 	d, err := disk(m, place, p.caps)
 	if err != nil {
 		return fmt.Errorf("mount %s: %w", m.Destination, err)
@@ -165,7 +170,7 @@ func (p *planner) addShare(m Mount, fact Fact, access Access) error {
 			m.Options = without(m.Options, "ro")
 		}
 	}
-	name := entryName(p.cid, m.Destination)
+	name := p.entry(m.Destination)
 	p.plan.Shares = append(p.plan.Shares, Share{
 		Name: name, Source: m.Source, Directory: fact.Kind == Directory,
 		Access: access, Recursive: hasOption(m.Options, "rbind"),
@@ -176,16 +181,30 @@ func (p *planner) addShare(m Mount, fact Fact, access Access) error {
 
 // addCopy sends a file.
 func (p *planner) addCopy(m Mount) {
-	place := path.Join(ShareMount, entryName(p.cid, m.Destination))
+	place := path.Join(ShareMount, p.entry(m.Destination))
 	p.plan.Copies = append(p.plan.Copies, Copy{Source: m.Source, GuestPath: place})
 	p.guest(m, "bind", place, m.Options)
 }
 
-// entryName is "<cid>-<8 hex>-<basename>". The digits come from the
-// destination, which a container has only one mount at, so that the plan is a
-// function of its input.
-func entryName(cid, destination string) string {
-	sum := sha256.Sum256([]byte(cid + "\x00" + destination))
+// entry names what is mounted at a destination. Mounts may lie on top of each
+// other at one destination: each gets a name of its own.
+func (p *planner) entry(destination string) string {
+	if p.mountsAt == nil {
+		p.mountsAt = map[string]int{}
+	}
+	p.mountsAt[destination]++
+	return numberedName(p.cid, destination, p.mountsAt[destination])
+}
+
+// numberedName is "<cid>-<8 hex>-<basename>" for the n-th mount at a destination.
+// The digits come from the destination, so that the plan is a function of its
+// input.
+func numberedName(cid, destination string, n int) string {
+	key := cid + "\x00" + destination
+	if n > 1 {
+		key = fmt.Sprintf("%s\x00%d", key, n)
+	}
+	sum := sha256.Sum256([]byte(key))
 	base := path.Base(destination)
 	if base == "/" {
 		base = "root"

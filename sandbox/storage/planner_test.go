@@ -183,6 +183,10 @@ func TestPlanMountsErrors(t *testing.T) {
 		{"all devices", bindOf("/dev", "/host/dev", "rbind"), all, errdefs.IsNotImplemented, "/dev"},
 		{"an unknown type", Mount{Type: "nfs", Source: "h:/x", Destination: "/n"}, all, errdefs.IsNotImplemented, `"nfs"`},
 		{"no type", Mount{Source: "/data", Destination: "/n"}, all, errdefs.IsNotImplemented, `type ""`},
+		{"over proc by a wrong type", Mount{Type: "proc", Source: "/data", Destination: "/proc", Options: []string{"rbind"}}, all, errdefs.IsInvalidArgument, "only proc"},
+		{"in proc by a wrong type", Mount{Type: "proc", Source: "/etc/hosts", Destination: "/proc/self/attr", Options: []string{"bind"}}, all, errdefs.IsInvalidArgument, "/proc/cpuinfo"},
+		{"a zero byte in the source", bindOf("/data\x00", "/d"), all, errdefs.IsInvalidArgument, "zero byte"},
+		{"a zero byte in the destination", bindOf("/data", "/d\x00"), all, errdefs.IsInvalidArgument, "destination"},
 		{"over proc", bindOf("/data", "/proc"), all, errdefs.IsInvalidArgument, "only proc"},
 		{"in proc", bindOf("/etc/hosts", "/proc/self/attr"), all, errdefs.IsInvalidArgument, "/proc/cpuinfo"},
 		{"in proc by a detour", bindOf("/etc/hosts", "/x/../proc/self/attr"), all, errdefs.IsInvalidArgument, "/proc/cpuinfo"},
@@ -249,6 +253,19 @@ func TestNothingOfTheHostIsInTheGuestsMounts(t *testing.T) {
 				t.Errorf("%s: the guest's source is %s", source, m.Source)
 			}
 		}
+	}
+}
+
+// entryName is that of the first mount at a destination.
+func entryName(cid, destination string) string { return numberedName(cid, destination, 1) }
+
+func TestMountsOnTopOfEachOther(t *testing.T) {
+	got, err := PlanMounts("c1", []Mount{bindOf("/data", "/d"), bindOf("/etc/hosts", "/d/")}, facts(), all)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a, b := got.Shares[0], got.Shares[1]; a.Name == b.Name || a.Name != entryName("c1", "/d") || got.Mounts[1].Source != ShareMount+b.Name {
+		t.Errorf("plan is %+v", got)
 	}
 }
 
