@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Command bench measures pods on a private node: start-up by step, exec, memory; with this project's runtime and
-// with runc in the same run. It prints a table and writes it as JSON.
+// Command bench measures pods on a private node, with this project's runtime and with runc side by side: how they
+// start, what they cost, what works in them. It prints a table, and writes it as JSON and, with charts, as HTML.
 package main
 
 import (
@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"regexp"
 	"syscall"
 	"time"
 
@@ -19,32 +20,50 @@ import (
 	"github.com/katapod/katapod/integration/node"
 )
 
+// options are what the command line says.
+type options struct {
+	out     string
+	runs    int
+	only    *regexp.Regexp
+	earlier string
+}
+
 func main() {
-	out := flag.String("out", "out", "the project's build output, which bench.json goes to as well")
-	runs := flag.Int("runs", 10, "pods of each runtime")
+	var o options
+	flag.StringVar(&o.out, "out", "out", "the project's build output, which the report goes to as well")
+	flag.IntVar(&o.runs, "runs", 10, "pods of each kind; what takes long is done less often")
+	only := flag.String("only", "", "run just the suites whose name matches this regular expression")
+	flag.StringVar(&o.earlier, "compare", "", "a bench.json of an earlier run, shown beside this one")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, *out, *runs); err != nil {
+	var err error
+	if o.only, err = regexp.Compile(*only); err == nil {
+		err = run(ctx, o)
+	}
+	if err != nil {
 		fmt.Fprintf(os.Stderr, "\nThe benchmark failed: %v\n", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, out string, runs int) (err error) {
-	out, err = filepath.Abs(out)
-	if err != nil {
+func run(ctx context.Context, o options) (err error) {
+	if o.out, err = filepath.Abs(o.out); err != nil {
 		return fmt.Errorf("find the build output: %w", err)
 	}
-	if runs < 1 {
-		return fmt.Errorf("-runs is %d and has to be at least 1", runs)
+	if o.runs < 1 {
+		return fmt.Errorf("-runs is %d and has to be at least 1", o.runs)
+	}
+	earlier, err := readEarlier(o.earlier)
+	if err != nil {
+		return err
 	}
 	cache, err := node.CacheDir()
 	if err != nil {
 		return err
 	}
 	progress := node.NewProgress(os.Stdout)
-	n, err := node.Start(ctx, node.Options{Name: "kpnode-bench", Out: out, Cache: cache, Progress: progress})
+	n, err := node.Start(ctx, node.Options{Name: "kpnode-bench", Out: o.out, Cache: cache, Progress: progress})
 	if err != nil {
 		return err
 	}
@@ -56,22 +75,40 @@ func run(ctx context.Context, out string, runs int) (err error) {
 		}
 		err = errors.Join(err, n.Stop(cleaning))
 	}()
-	archive, err := images.Build(ctx, filepath.Join(out, "node"), node.PauseImage)
+	b := &bench{node: n, progress: progress, runs: o.runs, ours: samples{}, runc: samples{}}
+	failed := b.all(ctx, o)
+	return errors.Join(failed, report(o.out, figures(b.ours, b.runc), earlier))
+}
+
+// all runs the suites. One that fails does not keep the others from running; the report shows what there is.
+func (b *bench) all(ctx context.Context, o options) (err error) {
+	if err := b.importImages(ctx, filepath.Join(o.out, "node")); err != nil {
+		return err
+	}
+	if b.client, err = newClient(b.node); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, b.close()) }()
+	var failed []error
+	for _, s := range suites() {
+		if !o.only.MatchString(s.name) || ctx.Err() != nil {
+			continue
+		}
+		if err := b.progress.Step("measure "+s.name, func() error { return s.run(ctx, b) }); err != nil {
+			failed = append(failed, fmt.Errorf("%s: %w", s.name, err))
+		}
+	}
+	return errors.Join(append(failed, ctx.Err())...)
+}
+
+func (b *bench) importImages(ctx context.Context, dir string) error {
+	common, err := images.Build(ctx, dir, node.PauseImage)
 	if err != nil {
 		return err
 	}
-	if err := n.ImportImages(ctx, archive); err != nil {
+	own, err := images.BuildBench(ctx, dir)
+	if err != nil {
 		return err
 	}
-	samples := map[string]samples{}
-	for _, handler := range []string{"runc", "kata"} {
-		err := progress.Step(fmt.Sprintf("%d pods with %s", runs, handler), func() error {
-			samples[handler], err = measure(ctx, n, handler, runs)
-			return err
-		})
-		if err != nil {
-			return err
-		}
-	}
-	return report(filepath.Join(out, "bench.json"), figures(samples["kata"], samples["runc"]))
+	return errors.Join(b.node.ImportImages(ctx, common), b.node.ImportImages(ctx, own))
 }

@@ -5,89 +5,75 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
-	"slices"
-	"strings"
+	"path/filepath"
 	"text/tabwriter"
 )
 
-// figure is a line of the report. Ratio is ours to runc's; target is the most that the median may be, and null when
-// there is none.
-type figure struct {
-	Figure     string   `json:"figure"`
-	Unit       string   `json:"unit"`
-	Median     float64  `json:"median"`
-	P95        float64  `json:"p95"`
-	RuncMedian *float64 `json:"runc_median"`
-	Ratio      *float64 `json:"ratio"`
-	Target     *float64 `json:"target"`
-	Met        *bool    `json:"met"`
-}
-
-// figures puts the samples of both runtimes side by side, the well-known ones first, then the start-up's steps.
-func figures(ours, runc samples) []figure {
-	targets := map[string]float64{podStart: 2000, vmToAgent: 1200, execTrip: 120, shimPSS: 15}
-	names := []string{podStart, sandbox, vmToAgent, execTrip, podRemoval, shimPSS, shimBusyPSS, vmmPSS, helpersPSS, workersPSS, guestMemory}
-	var steps []string
-	for name := range ours {
-		if !slices.Contains(names, name) {
-			steps = append(steps, name)
-		}
+// readEarlier reads the figures of an earlier run by name; an empty path is none.
+func readEarlier(path string) (map[string]figure, error) {
+	if path == "" {
+		return nil, nil
 	}
-	slices.Sort(steps)
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("read the figures to compare with: %w", err)
+	}
 	var all []figure
-	for _, name := range append(names, steps...) {
-		f := figure{Figure: name, Unit: unit(name), Median: quantile(ours[name], 0.5), P95: quantile(ours[name], 0.95)}
-		if base := quantile(runc[name], 0.5); base > 0 {
-			ratio := f.Median / base
-			f.RuncMedian, f.Ratio = &base, &ratio
-		}
-		if target, ok := targets[name]; ok {
-			met := f.Median < target
-			f.Target, f.Met = &target, &met
-		}
-		all = append(all, f)
+	if err := json.Unmarshal(text, &all); err != nil {
+		return nil, fmt.Errorf("read the figures to compare with from %s: %w", path, err)
 	}
-	return all
-}
-
-func unit(name string) string {
-	if strings.Contains(name, "PSS") || name == guestMemory {
-		return "MB"
-	}
-	return "ms"
-}
-
-// quantile is the smallest sample that at least this part of the samples does not exceed; 0 without samples.
-func quantile(values []float64, part float64) float64 {
-	if len(values) == 0 {
-		return 0
-	}
-	sorted := slices.Sorted(slices.Values(values))
-	at := int(part * float64(len(sorted)))
-	return sorted[min(at, len(sorted)-1)]
-}
-
-// report prints the table and writes the JSON.
-func report(path string, all []figure) error {
-	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(w, "\nfigure\tunit\tmedian\tp95\trunc\tratio\ttarget\tmet\t")
+	byName := map[string]figure{}
 	for _, f := range all {
-		fmt.Fprintf(w, "%s\t%s\t%.1f\t%.1f\t%s\t%s\t%s\t%s\t\n", f.Figure, f.Unit, f.Median, f.P95,
-			number(f.RuncMedian, "%.1f"), number(f.Ratio, "%.1f×"), number(f.Target, "< %.0f"), answer(f.Met))
+		byName[f.Figure] = f
 	}
-	if err := w.Flush(); err != nil {
-		return fmt.Errorf("print the table: %w", err)
+	return byName, nil
+}
+
+// report prints the figures and writes bench.json and bench.html.
+func report(dir string, all []figure, earlier map[string]figure) error {
+	if err := printTable(os.Stdout, all, earlier); err != nil {
+		return err
 	}
 	text, err := json.MarshalIndent(all, "", "  ")
 	if err != nil {
 		return fmt.Errorf("encode the figures: %w", err)
 	}
-	if err := os.WriteFile(path, append(text, '\n'), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, "bench.json"), append(text, '\n'), 0o644); err != nil {
 		return fmt.Errorf("write the figures: %w", err)
 	}
-	fmt.Println("written to", path)
+	page, err := html(all, earlier)
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(dir, "bench.html"), page, 0o644); err != nil {
+		return fmt.Errorf("write the page of figures: %w", err)
+	}
+	fmt.Printf("written to bench.json and bench.html in %s\n", dir)
 	return nil
+}
+
+func printTable(to io.Writer, all []figure, earlier map[string]figure) error {
+	w := tabwriter.NewWriter(to, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(w, "\nfigure\tunit\tmedian\tp95\trunc\tratio\ttarget\tmet\tearlier\t")
+	for _, f := range all {
+		fmt.Fprintf(w, "%s\t%s\t%.1f\t%.1f\t%s\t%s\t%s\t%s\t%s\t\n", f.Figure, f.Unit, f.Median, f.P95,
+			number(f.RuncMedian, "%.1f"), number(f.Ratio, "%.2f ×"), dash(f.Target), answer(f.Met), before(f, earlier))
+	}
+	if err := w.Flush(); err != nil {
+		return fmt.Errorf("print the table: %w", err)
+	}
+	return nil
+}
+
+// before is the median of the same figure in the earlier run.
+func before(f figure, earlier map[string]figure) string {
+	e, found := earlier[f.Figure]
+	if !found {
+		return "–"
+	}
+	return fmt.Sprintf("%.1f", e.Median)
 }
 
 func number(v *float64, format string) string {
@@ -95,6 +81,13 @@ func number(v *float64, format string) string {
 		return "–"
 	}
 	return fmt.Sprintf(format, *v)
+}
+
+func dash(text string) string {
+	if text == "" {
+		return "–"
+	}
+	return text
 }
 
 func answer(met *bool) string {

@@ -34,7 +34,7 @@ func CRITest(ctx context.Context, dir, busybox, pause string) ([]Image, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, fmt.Errorf("make the directory for images: %w", err)
 	}
-	probe, err := buildProbe(ctx, dir)
+	probe, err := buildProgram(ctx, dir, probePackage)
 	if err != nil {
 		return nil, err
 	}

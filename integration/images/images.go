@@ -30,7 +30,7 @@ func Build(ctx context.Context, dir, pause string) (string, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return "", fmt.Errorf("make the directory for images: %w", err)
 	}
-	probe, err := buildProbe(ctx, dir)
+	probe, err := buildProgram(ctx, dir, probePackage)
 	if err != nil {
 		return "", err
 	}
@@ -55,16 +55,17 @@ func Build(ctx context.Context, dir, pause string) (string, error) {
 	return path, errors.Join(err, out.Close())
 }
 
-func buildProbe(ctx context.Context, dir string) ([]byte, error) {
-	path := filepath.Join(dir, "probe")
-	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", path, probePackage)
+// buildProgram builds a program for the images, without libraries it would have to find there.
+func buildProgram(ctx context.Context, dir, program string) ([]byte, error) {
+	path := filepath.Join(dir, filepath.Base(program))
+	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", path, program)
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if said, err := build.CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("build the probe for the test images: %w: %s", err, strings.TrimSpace(string(said)))
+		return nil, fmt.Errorf("build %s for the test images: %w: %s", program, err, strings.TrimSpace(string(said)))
 	}
 	data, err := os.ReadFile(path)
 	if err != nil {
-		return nil, fmt.Errorf("read the probe that was built: %w", err)
+		return nil, fmt.Errorf("read %s that was built: %w", path, err)
 	}
 	return data, nil
 }

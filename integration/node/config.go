@@ -56,6 +56,11 @@ func Handlers() map[string]string {
 	}
 }
 
+// runcHandlers names the CRI runtime handlers that lead to runc and the snapshotter of each.
+func runcHandlers() map[string]string {
+	return map[string]string{"runc": "overlayfs", "runc-erofs": "erofs"}
+}
+
 // settings are what the templates of the configuration files can use.
 type settings struct {
 	Layout
@@ -63,6 +68,7 @@ type settings struct {
 	PodsV4, PodsV6 string
 	Virtiofsd      string
 	Handlers       map[string]string // CRI handlers of the kata shim, with the snapshotter of each
+	RuncHandlers   map[string]string // the same of runc
 
 	SandboxAPIHandler, Registry string
 }
@@ -77,7 +83,8 @@ func writeConfig(ctx context.Context, l Layout, containerd string) error {
 	}
 	values := settings{
 		Layout: l, PauseImage: PauseImage, PodsV4: PodsV4, PodsV6: PodsV6,
-		Virtiofsd: virtiofsd(), Handlers: Handlers(), SandboxAPIHandler: SandboxAPIHandler, Registry: Registry,
+		Virtiofsd: virtiofsd(), Handlers: Handlers(), RuncHandlers: runcHandlers(),
+		SandboxAPIHandler: SandboxAPIHandler, Registry: Registry,
 	}
 	files := map[string]string{
 		"etc/containerd.toml":      containerd,
