@@ -33,6 +33,17 @@ type Pauser interface {
 	Resume(ctx context.Context) error
 }
 
+// Snapshotter is a VM that can be saved, and cloned from what was saved any
+// number of times, by VMs whose Config.From is what its Config.SaveTo was.
+type Snapshotter interface {
+	// Save stops the guest for good and writes the files of Config.SaveTo, which
+	// are complete when it returns and the caller's from then on. The dialer
+	// must have been closed before: a clone's guest waits for its own host. What
+	// remains of the VM is to be stopped. A VM without Config.SaveTo is
+	// errdefs.ErrFailedPrecondition.
+	Save(ctx context.Context) error
+}
+
 // AsDiskPlugger returns vm's disk hot-plug, or an [Unsupported] error.
 func AsDiskPlugger(vm VM) (DiskPlugger, error) {
 	return as[DiskPlugger](vm, "plugging a disk into a running VM")
@@ -46,6 +57,11 @@ func AsNICPlugger(vm VM) (NICPlugger, error) {
 // AsPauser returns vm's pause and resume, or an [Unsupported] error.
 func AsPauser(vm VM) (Pauser, error) {
 	return as[Pauser](vm, "pausing a VM")
+}
+
+// AsSnapshotter returns vm's way of being saved, or an [Unsupported] error.
+func AsSnapshotter(vm VM) (Snapshotter, error) {
+	return as[Snapshotter](vm, "saving a VM")
 }
 
 func as[T any](vm VM, feature string) (T, error) {

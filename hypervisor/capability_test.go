@@ -17,6 +17,7 @@ func TestWhatADriverLacksIsNamed(t *testing.T) {
 	for feature, as := range map[string]func(hypervisor.VM) (any, error){
 		"plugging a disk into a running VM":           func(vm hypervisor.VM) (any, error) { return hypervisor.AsDiskPlugger(vm) },
 		"plugging a network device into a running VM": func(vm hypervisor.VM) (any, error) { return hypervisor.AsNICPlugger(vm) },
+		"saving a VM":  func(vm hypervisor.VM) (any, error) { return hypervisor.AsSnapshotter(vm) },
 		"pausing a VM": func(vm hypervisor.VM) (any, error) { return hypervisor.AsPauser(vm) },
 	} {
 		if got, err := as(able); err != nil || got != any(able) {

@@ -11,9 +11,10 @@ import (
 
 // VM is one virtual machine. All methods are safe for concurrent use.
 type VM interface {
-	// Start boots the VM. It returns when the VMM runs the guest's first
-	// instruction, not when the agent answers. On error nothing is left: no
-	// process, socket or file. Start may be called once.
+	// Start boots the VM, or brings up a clone of a saved one (Config.From). It
+	// returns when the VMM runs the guest's first instruction, or with
+	// Config.Held could run it; not when the agent answers. On error nothing is
+	// left: no process, socket or file. Start may be called once.
 	Start(ctx context.Context) error
 	// Stop kills the VMM and releases all that Start acquired. It may be called
 	// in any state and more than once, and does not ask the guest.
@@ -99,6 +100,20 @@ type Config struct {
 	FreePageReporting bool
 	// HotplugSlots is how many devices can be plugged later.
 	HotplugSlots int
+	// LaterShares says that a share may be plugged while the VM runs. Its
+	// memory is then of a kind that a file system daemon can map, and its kernel
+	// behaves as with a share from the start.
+	LaterShares bool
+	// Held keeps the guest from running its first instruction: Start returns as
+	// soon as devices can be plugged, and [Pauser]'s Resume lets the guest run.
+	Held bool
+	// SaveTo, if set, makes a VM that can be saved, see [Snapshotter]. It has no
+	// shares.
+	SaveTo *Snapshot
+	// From, if set, starts a clone of a saved VM. What shapes the VM must be as
+	// it was in the one that was saved; the clone begins without disks, NICs and
+	// shares, which are plugged later, best while it is Held.
+	From *Snapshot
 	// Debug keeps the guest's kernel talkative on its console.
 	Debug bool
 	// Spawned, if set, is called with each process id at once after the process

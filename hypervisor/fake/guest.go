@@ -24,6 +24,9 @@ type Handler func(net.Conn)
 type guest struct {
 	cycle *life.Cycle
 	ended chan struct{}
+	// let is closed when the guest may run.
+	let     chan struct{}
+	letOnce sync.Once
 
 	mu       sync.Mutex
 	closed   bool
@@ -34,8 +37,11 @@ type guest struct {
 }
 
 func newGuest(cycle *life.Cycle) *guest {
-	return &guest{cycle: cycle, ended: make(chan struct{}), handlers: map[uint32]Handler{}, changed: make(chan struct{})}
+	return &guest{cycle: cycle, ended: make(chan struct{}), let: make(chan struct{}), handlers: map[uint32]Handler{}, changed: make(chan struct{})}
 }
+
+// run lets the guest run.
+func (g *guest) run() { g.letOnce.Do(func() { close(g.let) }) }
 
 func (g *guest) handle(port uint32, f Handler) {
 	g.mu.Lock()
@@ -47,8 +53,10 @@ func (g *guest) handle(port uint32, f Handler) {
 
 // Dial implements transport.Dialer.
 func (g *guest) Dial(ctx context.Context, port uint32) (net.Conn, error) {
-	if err := g.await(ctx, port, g.cycle.Running()); err != nil {
-		return nil, err
+	for _, event := range []<-chan struct{}{g.cycle.Running(), g.let} {
+		if err := g.await(ctx, port, event); err != nil {
+			return nil, err
+		}
 	}
 	for {
 		g.mu.Lock()

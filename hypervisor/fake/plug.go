@@ -24,7 +24,7 @@ type VM struct {
 
 // New returns a VM with every optional interface.
 func New(cfg hypervisor.Config) *VM {
-	return &VM{Bare: NewBare(cfg), slots: make([]any, max(cfg.HotplugSlots, 0))}
+	return &VM{Bare: NewBare(cfg), slots: make([]any, max(cfg.HotplugSlots, 0)), paused: cfg.Held}
 }
 
 // FailPlug makes plugging and unplugging fail with err until it is called with
@@ -150,5 +150,8 @@ func (vm *VM) setPaused(ctx context.Context, paused bool) error {
 		return fmt.Errorf("pause or resume VM %s: %w", vm.cfg.ID, err)
 	}
 	vm.paused = paused
+	if !paused {
+		vm.guest.run()
+	}
 	return nil
 }

@@ -77,14 +77,17 @@ func (vm *Bare) Start(ctx context.Context) error {
 	if err := vm.life.Begin(); err != nil {
 		return fmt.Errorf("VM %s: %w", vm.cfg.ID, err)
 	}
-	p, err := startProcess()
+	err := vm.checkSnapshot()
 	if err == nil {
-		if err = vm.bringUp(ctx, p); err == nil {
-			go vm.watch(p)
-			return nil
+		var p *process
+		if p, err = startProcess(); err == nil {
+			if err = vm.bringUp(ctx, p); err == nil {
+				go vm.watch(p)
+				return nil
+			}
+			p.kill()
+			p.wait()
 		}
-		p.kill()
-		p.wait()
 	}
 	err = fmt.Errorf("start VM %s: %w", vm.cfg.ID, err)
 	vm.guest.end()
@@ -105,6 +108,9 @@ func (vm *Bare) bringUp(ctx context.Context, p *process) error {
 	defer vm.mu.Unlock()
 	if vm.startErr != nil {
 		return vm.startErr
+	}
+	if !vm.cfg.Held {
+		vm.guest.run()
 	}
 	vm.process = p
 	return vm.life.Up()

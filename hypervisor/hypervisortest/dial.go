@@ -5,6 +5,7 @@ package hypervisortest
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"testing"
@@ -73,14 +74,21 @@ func dialEndsWithTheVM(t *testing.T, d Driver) {
 // mustEcho sees that the guest's agent port echoes.
 func mustEcho(t *testing.T, vm hypervisor.VM) {
 	t.Helper()
-	c, err := vm.Dialer().Dial(short(t), transport.PortAgent)
+	if err := dialEcho(short(t), vm); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func dialEcho(ctx context.Context, vm hypervisor.VM) error {
+	c, err := vm.Dialer().Dial(ctx, transport.PortAgent)
 	if err != nil {
-		t.Fatalf("dial the guest: %v", err)
+		return fmt.Errorf("dial the guest: %w", err)
 	}
 	defer c.Close()
 	if err := echo(c); err != nil {
-		t.Fatalf("echo: %v", err)
+		return fmt.Errorf("echo: %w", err)
 	}
+	return nil
 }
 
 func echo(c net.Conn) error {

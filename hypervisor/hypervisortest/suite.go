@@ -44,6 +44,9 @@ func Run(t *testing.T, d Driver) {
 		{"Disks", disks},
 		{"NICs", nics},
 		{"Pause", pause},
+		{"Held", held},
+		{"Snapshots", snapshots},
+		{"Unsaved", unsaved},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			noLeaks(t)

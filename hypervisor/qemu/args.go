@@ -23,6 +23,8 @@ type inputs struct {
 	// that the host has none and the serial channel is used.
 	vsock int
 	cid   uint32
+	// memory is the descriptor of a clone's own memory; 0 means none.
+	memory int
 	// blockDriver is QEMU's driver for each path, "file" or "host_device".
 	blockDriver map[string]string
 	// queues are the descriptors of each NIC, by its id.
@@ -62,7 +64,8 @@ func commandLine(cfg hypervisor.Config, in inputs) []string {
 	for i, s := range cfg.Shares {
 		args = append(args, shareArgs(i, s, b.take())...)
 	}
-	return append(args, bridgeArgs(cfg)...)
+	args = append(args, bridgeArgs(cfg)...)
+	return append(args, snapshotArgs(cfg)...)
 }
 
 // translationMiB bounds the code that QEMU's translator keeps, in MiB; without a
@@ -89,15 +92,44 @@ func machineArgs(cfg hypervisor.Config, in inputs) []string {
 	if cfg.MaxVCPUs > cfg.VCPUs {
 		smp += fmt.Sprintf(",maxcpus=%d", cfg.MaxVCPUs)
 	}
-	backend := "memory-backend-ram,id=memory,size=" + memory
-	if len(cfg.Shares) > 0 {
-		// A file system daemon reads and writes guest memory itself.
-		backend = "memory-backend-memfd,id=memory,share=on,size=" + memory
-	}
 	return []string{
 		"-machine", machine + ",memory-backend=memory", "-accel", accel, "-cpu", model,
-		"-smp", smp, "-m", size, "-object", backend,
+		"-smp", smp, "-m", size, "-object", memoryBackend(cfg, in) + ",id=memory,size=" + memory,
 	}
+}
+
+// memoryBackend is what the guest's memory is made of. A clone finds its memory
+// by the name of the object, whatever kind it is.
+func memoryBackend(cfg hypervisor.Config, in inputs) string {
+	switch {
+	case cfg.SaveTo != nil:
+		return "memory-backend-file,share=on,mem-path=" + quote(cfg.SaveTo.Memory)
+	case in.memory != 0:
+		return fmt.Sprintf("memory-backend-file,share=on,mem-path=/proc/self/fd/%d", in.memory)
+	case cfg.From != nil:
+		return "memory-backend-file,share=off,mem-path=" + quote(cfg.From.Memory)
+	case mayShare(cfg):
+		// A file system daemon reads and writes guest memory itself.
+		return "memory-backend-memfd,share=on"
+	}
+	return "memory-backend-ram"
+}
+
+// mayShare tells whether the VM has a share now or may have one later.
+func mayShare(cfg hypervisor.Config) bool { return cfg.LaterShares || len(cfg.Shares) > 0 }
+
+// snapshotArgs are those of a VM that is saved or was. The generation device
+// tells the guest's kernel that it is a clone, and has it renew its random
+// numbers at once.
+func snapshotArgs(cfg hypervisor.Config) []string {
+	var args []string
+	if cfg.SaveTo != nil || cfg.From != nil {
+		args = append(args, "-device", "vmgenid,guid=auto")
+	}
+	if cfg.From != nil {
+		args = append(args, "-incoming", "defer")
+	}
+	return args
 }
 
 // machineName is the machine type; see preflight for what is allowed.

@@ -93,7 +93,7 @@ func parts() []part {
 		{"share", func(c *hypervisor.Config, _ *inputs) {
 			c.Shares = []hypervisor.Share{{Tag: "kataShared", Socket: "/s,x"}}
 		}, []string{
-			"-object memory-backend-memfd,id=memory,share=on,size=256M\n", "-chardev socket,id=share0,path=/s,,x\n",
+			"-object memory-backend-memfd,share=on,id=memory,size=256M\n", "-chardev socket,id=share0,path=/s,,x\n",
 			"vhost-user-fs-pci,chardev=share0,tag=kataShared,queue-size=1024,bus=pcie.0,addr=0x6", " init_on_alloc=1 ",
 		}, []string{"memory-backend-ram"}},
 		{"share under KVM", func(c *hypervisor.Config, in *inputs) {
@@ -120,6 +120,16 @@ func parts() []part {
 			[]string{"-object rng-random,id=entropy,filename=/dev/a,,b\n"}, []string{"urandom"}},
 		{"freed pages", func(c *hypervisor.Config, _ *inputs) { c.FreePageReporting = true },
 			[]string{"virtio-balloon-pci,id=balloon,free-page-reporting=on,deflate-on-oom=on,"}, nil},
+		{"to be saved", func(c *hypervisor.Config, _ *inputs) { c.SaveTo = &hypervisor.Snapshot{Memory: "/m,1", State: "/s"} },
+			[]string{"-object memory-backend-file,share=on,mem-path=/m,,1,id=memory,size=256M\n", "-device vmgenid,guid=auto\n"}, []string{"-incoming", "init_on_alloc"}},
+		{"clone", func(c *hypervisor.Config, _ *inputs) { c.From = &hypervisor.Snapshot{Memory: "/m", State: "/s"} },
+			[]string{"-object memory-backend-file,share=off,mem-path=/m,id=memory,size=256M\n", "-device vmgenid,guid=auto\n-incoming defer\n"}, nil},
+		{"clone with memory of its own", func(c *hypervisor.Config, in *inputs) {
+			c.From, in.memory = &hypervisor.Snapshot{Memory: "/m", State: "/s"}, 6
+		},
+			[]string{"-object memory-backend-file,share=on,mem-path=/proc/self/fd/6,id=memory,size=256M\n"}, nil},
+		{"a share may come", func(c *hypervisor.Config, _ *inputs) { c.LaterShares = true },
+			[]string{"-object memory-backend-memfd,share=on,id=memory", " init_on_alloc=1 "}, []string{"vmgenid"}},
 		{"nothing comes later", func(c *hypervisor.Config, _ *inputs) { c.HotplugSlots = 0 }, nil, []string{"pci-bridge", "init_on_alloc"}},
 		{"machine version", func(c *hypervisor.Config, _ *inputs) { c.Machine = "pc-q35-7.2" }, []string{"-machine pc-q35-7.2,"}, nil},
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync/atomic"
 	"time"
 
 	"github.com/containerd/errdefs"
@@ -40,13 +41,17 @@ type instance struct {
 	qmp         *qmp.Client // nil until bringUp has the greeting
 	notes       *notes
 	devices     *devices
+	// migrated has the last word about saving or restoring.
+	migrated chan string
+	// saved says that the memory file is the caller's.
+	saved atomic.Bool
 }
 
 func newInstance(proc *process, res *resources, cfg hypervisor.Config) *instance {
 	inst := &instance{
 		proc: proc, res: res,
 		console: tail.New(consoleTail), consoleDone: make(chan struct{}),
-		notes: newNotes(), devices: newDevices(cfg),
+		notes: newNotes(), devices: newDevices(cfg), migrated: make(chan string, 1),
 	}
 	go func() {
 		defer close(inst.consoleDone)
@@ -63,10 +68,11 @@ func (i *instance) carrier() transport.Dialer {
 	return transport.NewSerial(i.res.channel)
 }
 
-// bringUp reports the process, greets it, and lets the guest run.
-func (i *instance) bringUp(ctx context.Context, spawned func(int) error) (qmp.Version, error) {
-	if spawned != nil {
-		if err := spawned(i.proc.pid()); err != nil {
+// bringUp reports the process, greets it, restores a clone, and lets the guest
+// run unless it is held.
+func (i *instance) bringUp(ctx context.Context, cfg hypervisor.Config) (qmp.Version, error) {
+	if cfg.Spawned != nil {
+		if err := cfg.Spawned(i.proc.pid()); err != nil {
 			return qmp.Version{}, fmt.Errorf("record the QEMU process %d: %w", i.proc.pid(), err)
 		}
 	}
@@ -78,6 +84,14 @@ func (i *instance) bringUp(ctx context.Context, spawned func(int) error) (qmp.Ve
 	close(i.notes.controlled)
 	if !version.AtLeast(oldestMajor, oldestMinor) {
 		return version, fmt.Errorf("QEMU %s is too old, %d.%d or newer is needed: %w", version, oldestMajor, oldestMinor, errdefs.ErrFailedPrecondition)
+	}
+	if cfg.From != nil {
+		if err := i.restore(ctx, *cfg.From); err != nil {
+			return version, err
+		}
+	}
+	if cfg.Held {
+		return version, nil
 	}
 	if err := client.Execute(ctx, "cont", nil, nil); err != nil {
 		return version, fmt.Errorf("let the guest run: %w", err)
@@ -115,7 +129,7 @@ func (i *instance) release() {
 		i.qmp.Close()
 	}
 	waitFor(i.consoleDone, lastWords)
-	i.res.close()
+	i.res.close(i.saved.Load())
 	<-i.consoleDone
 }
 

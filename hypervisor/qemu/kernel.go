@@ -34,7 +34,7 @@ func kernelParams(cfg hypervisor.Config, accelerator string) string {
 		// The agent keeps crun at fixed addresses, whose translation lasts.
 		p = append(p, "agent.emulated")
 	}
-	if accelerator == "tcg" && len(cfg.Shares) > 0 {
+	if accelerator == "tcg" && mayShare(cfg) {
 		// A file system daemon writes file contents into guest memory behind
 		// the translator's back. A page that held code before keeps that code's
 		// translation, and programs read into it crash: with QEMU 10 most, with

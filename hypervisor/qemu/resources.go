@@ -33,6 +33,7 @@ type resources struct {
 	control, console *net.UnixConn
 	// channel is the path of the guest channel's socket, "" under vsock.
 	channel string
+	memory  memory
 	in      inputs
 }
 
@@ -42,7 +43,7 @@ func acquire(ctx context.Context, cfg hypervisor.Config, accelerator string) (_ 
 	defer func() {
 		if err != nil {
 			r.closeInherited()
-			r.close()
+			r.close(false)
 		}
 	}()
 	if r.control, r.in.control, err = r.pair("control"); err != nil {
@@ -59,7 +60,10 @@ func acquire(ctx context.Context, cfg hypervisor.Config, accelerator string) (_ 
 			return nil, err
 		}
 	}
-	return r, r.findBlockDrivers(cfg)
+	if err := r.findBlockDrivers(cfg); err != nil {
+		return nil, err
+	}
+	return r, r.openMemory(ctx, cfg)
 }
 
 // give hands f to QEMU and returns the number it will have there.
@@ -160,8 +164,10 @@ func (r *resources) closeInherited() {
 	r.inherited = nil
 }
 
-// close releases our ends and removes the socket.
-func (r *resources) close() {
+// close releases our ends, and removes the socket and a memory file that was not
+// saved.
+func (r *resources) close(saved bool) {
+	r.memory.close(saved)
 	for _, c := range []*net.UnixConn{r.control, r.console} {
 		if c != nil {
 			_ = c.Close() // It may be closed already; either way it is gone.

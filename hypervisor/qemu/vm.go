@@ -22,7 +22,8 @@ import (
 const Name = "qemu"
 
 // VM is a virtual machine in a QEMU process. It is a [hypervisor.VM], a
-// [hypervisor.DiskPlugger], a [hypervisor.NICPlugger] and a [hypervisor.Pauser].
+// [hypervisor.DiskPlugger], a [hypervisor.NICPlugger], a [hypervisor.Pauser] and a
+// [hypervisor.Snapshotter].
 type VM struct {
 	cfg    hypervisor.Config
 	life   *life.Cycle
@@ -94,12 +95,12 @@ func (vm *VM) boot(ctx context.Context) (*instance, error) {
 	proc, err := spawn(vm.cfg.Binary, commandLine(vm.cfg, res.in), res.inherited, vm.cfg.NetNS)
 	res.closeInherited()
 	if err != nil {
-		res.close()
+		res.close(false)
 		return nil, err
 	}
 	inst := newInstance(proc, res, vm.cfg)
 	vm.remember(inst, accelerator)
-	version, err := inst.bringUp(ctx, vm.cfg.Spawned)
+	version, err := inst.bringUp(ctx, vm.cfg)
 	if err != nil {
 		err = inst.explain(ctx, err)
 		inst.discard()

@@ -48,6 +48,7 @@ func (i *instance) handle(e qmp.Event) {
 	var data struct {
 		Reason string `json:"reason"`
 		Device string `json:"device"`
+		Status string `json:"status"`
 	}
 	if len(e.Data) > 0 && json.Unmarshal(e.Data, &data) != nil {
 		return // An event of a shape unknown here says nothing useful.
@@ -59,6 +60,8 @@ func (i *instance) handle(e qmp.Event) {
 		i.notes.update(func(n *notes) { n.reason = data.Reason })
 	case "STOP":
 		go i.afterStop()
+	case "MIGRATION":
+		i.noteMigration(data.Status)
 	case "DEVICE_DELETED":
 		i.devices.deleted(data.Device)
 	case "DEVICE_UNPLUG_GUEST_ERROR":

@@ -87,7 +87,7 @@ func TestAcceleratorThatGivesUp(t *testing.T) {
 	for status, wantEnd := range map[string]bool{"internal-error": true, "paused": false} {
 		t.Run(status, func(t *testing.T) {
 			res := &resources{in: inputs{accelerator: "kvm"}}
-			t.Cleanup(res.close)
+			t.Cleanup(func() { res.close(false) })
 			var err error
 			if res.console, _, err = res.pair("console"); err != nil {
 				t.Fatal(err)

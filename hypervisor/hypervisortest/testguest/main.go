@@ -100,6 +100,8 @@ func obey(words []string) (string, error) {
 	case "cat":
 		b, err := os.ReadFile(words[1])
 		return string(b), err
+	case "write": // write <path> <text>
+		return "", os.WriteFile(words[1], []byte(words[2]), 0o600)
 	case "mount": // mount <source> <fstype> <at>
 		return "", mount(words[1], words[2], words[3])
 	case "exit":
