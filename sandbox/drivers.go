@@ -50,6 +50,8 @@ type Drivers struct {
 type Cgroup interface {
 	// Add moves a process into the group.
 	Add(pid int) error
+	// Update changes limits; a zero field leaves its limit as it is.
+	Update(l hostcgroup.Limits) error
 	// Stat is what the group used so far.
 	Stat() (hostcgroup.Stats, error)
 	// OOMKills is how many of its processes the kernel killed for lack of memory.

@@ -36,6 +36,7 @@ type fakeHost struct {
 	state  network.State
 	share  *fakeShare
 	vhost  []*os.File
+	limits hostcgroup.Limits // what the pod's group was last updated to
 	served ShareConfig
 	// steered has the address of a loopback that is steered.
 	steered chan string
@@ -81,7 +82,7 @@ func (h *fakeHost) drivers(vm *fakeVM) Drivers {
 		Check: func(config.Config) error { return h.make("check", "") },
 		NewVM: vm.create,
 		NewCgroup: func(path string, _ hostcgroup.Limits) (Cgroup, error) {
-			return fakeCgroup{}, h.make("cgroup", path)
+			return fakeCgroup{h}, h.make("cgroup", path)
 		},
 		RemoveCgroup: func(path string) error { return h.remove("cgroup", path) },
 		Network:      fakeNetwork{h},
@@ -108,11 +109,17 @@ func (h *fakeHost) drivers(vm *fakeVM) Drivers {
 	}
 }
 
-type fakeCgroup struct{}
+type fakeCgroup struct{ h *fakeHost }
 
 func (fakeCgroup) Add(int) error                   { return nil }
 func (fakeCgroup) Stat() (hostcgroup.Stats, error) { return hostcgroup.Stats{}, nil }
-func (fakeCgroup) OOMKills() (uint64, error)       { return 0, nil }
+func (c fakeCgroup) Update(l hostcgroup.Limits) error {
+	c.h.mu.Lock()
+	defer c.h.mu.Unlock()
+	c.h.limits = l
+	return c.h.fail["limits"]
+}
+func (fakeCgroup) OOMKills() (uint64, error) { return 0, nil }
 
 type fakeNetwork struct{ h *fakeHost }
 

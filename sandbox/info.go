@@ -5,7 +5,11 @@ package sandbox
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
+	"strings"
+	"time"
 
 	"github.com/containerd/errdefs"
 
@@ -22,7 +26,9 @@ func (s *Sandbox) PID() int {
 }
 
 // Info describes the pod for tools: the VMM and its version, the accelerator,
-// the VM's size, the state directory. Once the pod is up, info.json has the same.
+// the VM's size, the cgroup and the state directory on the host, its containers and
+// how long its start took, in milliseconds. Once the pod is up, info.json has the
+// same.
 func (s *Sandbox) Info() map[string]string {
 	info := map[string]string{
 		"id":        s.options.ID,
@@ -32,7 +38,12 @@ func (s *Sandbox) Info() map[string]string {
 		"state":     string(s.State()),
 		"state_dir": s.dirs.state,
 		"netns":     s.network.path(),
+		"hostname":  s.options.hostname(),
 	}
+	if path, err := s.cgroupPath(); err == nil {
+		info["cgroup"] = path
+	}
+	s.infoOfLife(info)
 	vm := s.machine()
 	if vm == nil {
 		return info
@@ -45,6 +56,21 @@ func (s *Sandbox) Info() map[string]string {
 	info["vcpus"] = strconv.Itoa(d.VCPUs)
 	info["memory_mib"] = strconv.Itoa(d.MemoryMiB)
 	return info
+}
+
+// infoOfLife adds what changes while the pod lives.
+func (s *Sandbox) infoOfLife(info map[string]string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	info["containers"] = strings.Join(slices.Sorted(maps.Keys(s.containers)), " ")
+	if s.startedAt.IsZero() {
+		return
+	}
+	info["started_at"] = s.startedAt.UTC().Format(time.RFC3339Nano)
+	steps := s.runner.timeline.list()
+	if last := len(steps) - 1; last >= 0 {
+		info["start_ms"] = strconv.FormatFloat(milliseconds(steps[last].Start+steps[last].Duration), 'f', 1, 64)
+	}
 }
 
 // Stats is what the pod used on the host: the VMM, its helpers and the shim. A

@@ -14,6 +14,7 @@ import (
 	"github.com/containerd/log"
 
 	"github.com/katapod/katapod/sandbox/ledger"
+	"github.com/katapod/katapod/sandbox/sizing"
 )
 
 // Sandbox is one pod: a VM and the containers in it. It is safe for concurrent
@@ -42,6 +43,7 @@ type Sandbox struct {
 	startedAt  time.Time
 	endedAt    time.Time
 	containers map[string]*Container
+	allowed    sizing.Request // what the containers may use together, as last updated
 }
 
 // New makes a pod that is not started. On the host it makes the state directory
@@ -76,6 +78,7 @@ func New(o Options, d Drivers) (*Sandbox, error) {
 		oom:        make(chan string),
 		state:      StateCreated,
 		containers: map[string]*Container{},
+		allowed:    o.Resources,
 		liveness:   defaultLiveness(),
 	}
 	return s, nil

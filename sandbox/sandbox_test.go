@@ -49,7 +49,8 @@ func TestPodComesUpAndLeavesNothing(t *testing.T) {
 	if n := len(f.vm.Config().NICs); n != 1 || len(f.vm.Config().Shares) != 1 || f.vm.Config().NetNS != "/run/netns/test" {
 		t.Errorf("the VM has %d NICs and the configuration %+v", n, f.vm.Config())
 	}
-	if i := f.pod.Info(); i["hypervisor"] != "fake" || i["state"] != "running" || i["netns"] != "/run/netns/test" {
+	if i := f.pod.Info(); i["hypervisor"] != "fake" || i["state"] != "running" || i["netns"] != "/run/netns/test" ||
+		i["cgroup"] != "/test/kata_pod1" || i["started_at"] == "" || i["start_ms"] == "" {
 		t.Errorf("info %v", i)
 	}
 	for range 2 {

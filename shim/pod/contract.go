@@ -12,6 +12,7 @@ import (
 	"github.com/katapod/katapod/protocols/agentpb"
 	"github.com/katapod/katapod/sandbox"
 	"github.com/katapod/katapod/sandbox/hostcgroup"
+	"github.com/katapod/katapod/sandbox/sizing"
 )
 
 // Sandbox is a pod's VM; the methods are those of sandbox.Sandbox.
@@ -28,6 +29,7 @@ type Sandbox interface {
 	Options() sandbox.Options
 	OOMEvents() <-chan string
 	Stats(ctx context.Context) (hostcgroup.Stats, error)
+	Update(ctx context.Context, r sizing.Request) error
 	CreateContainer(ctx context.Context, o sandbox.ContainerOptions) (Container, error)
 	CreatePause(id, bundle string) (Container, error)
 }

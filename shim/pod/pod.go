@@ -23,10 +23,19 @@ type Pod struct {
 
 	mu       sync.Mutex
 	id       string // of the pod that is starting or present
-	starting bool
+	starting *attempt
 	sandbox  Sandbox // nil until it has started
 	mounts   []specs.Mount
 }
+
+// attempt is a Begin that has not returned.
+type attempt struct {
+	abort context.CancelCauseFunc
+	over  chan struct{} // closed when it has
+}
+
+// errEnded is why a start breaks off.
+var errEnded = fmt.Errorf("the pod was ended while it started: %w", errdefs.ErrAborted)
 
 // New returns a Pod without a sandbox.
 func New(f Factory) *Pod { return &Pod{make: f, follow: func(Sandbox) {}} }
@@ -44,13 +53,17 @@ func (p *Pod) Follow(fn func(Sandbox)) {
 // When it fails, nothing is left and Begin may be called again; the error says
 // what to do about it.
 func (p *Pod) Begin(ctx context.Context, o sandbox.Options, mounts ...specs.Mount) (Sandbox, error) {
-	if err := p.reserve(o.ID); err != nil {
+	ctx, abort := context.WithCancelCause(ctx)
+	defer abort(nil)
+	try := &attempt{abort: abort, over: make(chan struct{})}
+	if err := p.reserve(o.ID, try); err != nil {
 		return nil, err
 	}
+	defer close(try.over)
 	s, err := p.start(ctx, o)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.starting = false
+	p.starting = nil
 	if err != nil {
 		p.id = ""
 		return nil, err
@@ -60,13 +73,13 @@ func (p *Pod) Begin(ctx context.Context, o sandbox.Options, mounts ...specs.Moun
 	return s, nil
 }
 
-func (p *Pod) reserve(id string) error {
+func (p *Pod) reserve(id string, try *attempt) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.id != "" {
 		return fmt.Errorf("pod %s: this shim has the pod %s already: %w", id, p.id, errdefs.ErrAlreadyExists)
 	}
-	p.id, p.starting = id, true
+	p.id, p.starting = id, try
 	return nil
 }
 
@@ -91,7 +104,7 @@ func (p *Pod) Sandbox() (Sandbox, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch {
-	case p.starting:
+	case p.starting != nil:
 		return nil, fmt.Errorf("pod %s is still starting: %w", p.id, errdefs.ErrFailedPrecondition)
 	case p.sandbox == nil:
 		return nil, fmt.Errorf("this shim has no pod yet: %w", errdefs.ErrFailedPrecondition)
@@ -135,9 +148,12 @@ func (p *Pod) PID() uint32 {
 	return uint32(s.PID())
 }
 
-// End stops the sandbox and releases all it has; without one it does nothing. It
-// may be called again.
+// End stops the sandbox and releases all it has; without one it does nothing. A
+// start that is under way is broken off. It may be called again.
 func (p *Pod) End(ctx context.Context) error {
+	if err := p.abort(ctx); err != nil {
+		return err
+	}
 	p.mu.Lock()
 	s := p.sandbox
 	p.mu.Unlock()
@@ -145,4 +161,22 @@ func (p *Pod) End(ctx context.Context) error {
 		return nil
 	}
 	return s.Stop(ctx)
+}
+
+// abort ends a start that is under way and waits until it has undone what it did,
+// or has come to its end all the same.
+func (p *Pod) abort(ctx context.Context) error {
+	p.mu.Lock()
+	try := p.starting
+	p.mu.Unlock()
+	if try == nil {
+		return nil
+	}
+	try.abort(errEnded)
+	select {
+	case <-try.over:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("end a pod that is still starting: %w", context.Cause(ctx))
+	}
 }

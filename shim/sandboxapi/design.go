@@ -18,39 +18,40 @@ import (
 	"github.com/katapod/katapod/shim/pod"
 )
 
-// design turns the request into a plan, and writes the pod's files.
-func (s *Service) design(ctx context.Context, r *sandboxpb.CreateSandboxRequest) (*plan, error) {
+// design turns the request into a plan, writes the pod's files, and keeps what
+// only has to be told again.
+func (s *Service) design(ctx context.Context, r *sandboxpb.CreateSandboxRequest) (*plan, said, error) {
 	wanted, err := readConfig(r.Options)
 	if err != nil {
-		return nil, err
+		return nil, said{}, err
 	}
 	if wanted.hostNetwork {
-		return nil, pod.ErrHostNetwork
+		return nil, said{}, pod.ErrHostNetwork
 	}
 	if wanted.hostIPC {
-		return nil, pod.ErrHostIPC
+		return nil, said{}, pod.ErrHostIPC
 	}
 	annotations := maps.Clone(wanted.annotations)
 	maps.Copy(annotations, r.Annotations)
 	c, err := s.Configure(ctx, annotations, s.ConfigPath)
 	if err != nil {
-		return nil, err
+		return nil, said{}, err
 	}
 	if wanted.hostname == "" {
 		if wanted.hostname, err = os.Hostname(); err != nil {
-			return nil, fmt.Errorf("the pod has no hostname, and the host's cannot be read: %w", err)
+			return nil, said{}, fmt.Errorf("the pod has no hostname, and the host's cannot be read: %w", err)
 		}
 	}
 	resolvConf, err := wanted.resolvConf()
 	if err != nil {
-		return nil, err
+		return nil, said{}, err
 	}
 	if r.BundlePath == "" {
-		return nil, fmt.Errorf("create sandbox %s: the bundle path is empty: %w", r.SandboxId, errdefs.ErrInvalidArgument)
+		return nil, said{}, fmt.Errorf("create sandbox %s: the bundle path is empty: %w", r.SandboxId, errdefs.ErrInvalidArgument)
 	}
 	mounts, err := podFiles(r.BundlePath, wanted.hostname, resolvConf)
 	if err != nil {
-		return nil, err
+		return nil, said{}, err
 	}
 	return &plan{
 		options: sandbox.Options{
@@ -61,7 +62,7 @@ func (s *Service) design(ctx context.Context, r *sandboxpb.CreateSandboxRequest)
 		},
 		mounts:    mounts,
 		createdAt: time.Now(),
-	}, nil
+	}, said{labels: wanted.labels, annotations: annotations}, nil
 }
 
 // cgroupPath is the pod's group below its parent, in the notation that

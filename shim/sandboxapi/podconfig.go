@@ -19,6 +19,7 @@ const configType = "runtime.v1.PodSandboxConfig"
 type podConfig struct {
 	hostname                  string
 	servers, searches, dnsOpt []string
+	labels                    map[string]string
 	annotations, sysctls      map[string]string
 	cgroupParent              string
 	hostNetwork, hostIPC      bool
@@ -57,6 +58,9 @@ func decodeConfig(message []byte) (c podConfig, err error) {
 		return podConfig{}, err
 	}
 	c.servers, c.searches, c.dnsOpt = dns.texts(1), dns.texts(2), dns.texts(3)
+	if c.labels, err = top.pairs(6); err != nil {
+		return podConfig{}, err
+	}
 	if c.annotations, err = top.pairs(7); err != nil {
 		return podConfig{}, err
 	}
@@ -87,9 +91,14 @@ func (c *podConfig) decodeLinux(linux fields) (err error) {
 	if err != nil {
 		return err
 	}
-	c.resources = sizing.Request{
-		CPUPeriod: uint64(resources.integer(1)), CPUQuota: resources.integer(2), CPUShares: uint64(resources.integer(3)),
-		MemoryBytes: resources.integer(4), Cpuset: resources.text(6),
-	}
+	c.resources = request(resources)
 	return nil
+}
+
+// request reads a LinuxContainerResources.
+func request(f fields) sizing.Request {
+	return sizing.Request{
+		CPUPeriod: uint64(f.integer(1)), CPUQuota: f.integer(2), CPUShares: uint64(f.integer(3)),
+		MemoryBytes: f.integer(4), Cpuset: f.text(6),
+	}
 }

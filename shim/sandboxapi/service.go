@@ -4,6 +4,7 @@ package sandboxapi
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime"
 	"sync"
@@ -32,9 +33,11 @@ type Setup struct {
 type Service struct {
 	Setup
 
-	mu      sync.Mutex
-	plan    *plan
-	stopped bool
+	mu       sync.Mutex
+	creating bool
+	plan     *plan
+	said     said
+	stopped  bool
 	// over is closed when the sandbox has ended; endedAt is set by then.
 	over    chan struct{}
 	endedAt time.Time
@@ -64,17 +67,32 @@ func (s *Service) created(id string) (*plan, error) {
 // CreateSandbox reads what the sandbox is to be. Nothing is started yet, but
 // what can be refused is refused now.
 func (s *Service) CreateSandbox(ctx context.Context, r *sandboxpb.CreateSandboxRequest) (*sandboxpb.CreateSandboxResponse, error) {
-	p, err := s.design(ctx, r)
+	if err := s.claim(r.SandboxId); err != nil {
+		return nil, err
+	}
+	p, words, err := s.design(ctx, r)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.creating = false
 	if err != nil {
 		return nil, err
 	}
+	s.plan, s.said = p, words
+	return &sandboxpb.CreateSandboxResponse{}, nil
+}
+
+// claim keeps a second CreateSandbox from touching the files of the first.
+func (s *Service) claim(id string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.plan != nil {
-		return nil, fmt.Errorf("sandbox %s: this shim has the sandbox %s already: %w", r.SandboxId, s.plan.options.ID, errdefs.ErrAlreadyExists)
+	switch {
+	case s.plan != nil:
+		return fmt.Errorf("sandbox %s: this shim has the sandbox %s already: %w", id, s.plan.options.ID, errdefs.ErrAlreadyExists)
+	case s.creating:
+		return fmt.Errorf("sandbox %s: this shim is making a sandbox already: %w", id, errdefs.ErrAlreadyExists)
 	}
-	s.plan = p
-	return &sandboxpb.CreateSandboxResponse{}, nil
+	s.creating = true
+	return nil
 }
 
 // StartSandbox boots the VM. One that was not created is
@@ -89,6 +107,10 @@ func (s *Service) StartSandbox(ctx context.Context, r *sandboxpb.StartSandboxReq
 		return nil, err
 	}
 	go s.follow(vm)
+	if s.wasStopped() {
+		return nil, errors.Join(fmt.Errorf("start sandbox %s: it was stopped meanwhile: %w", r.SandboxId, errdefs.ErrFailedPrecondition),
+			s.Pod.End(context.WithoutCancel(ctx)))
+	}
 	return &sandboxpb.StartSandboxResponse{Pid: uint32(vm.PID()), CreatedAt: stamp(p.createdAt)}, nil
 }
 
@@ -110,13 +132,17 @@ func (s *Service) startable(id string) (*plan, error) {
 // died.
 func (s *Service) follow(vm pod.Sandbox) {
 	<-vm.Done()
-	s.mu.Lock()
 	code := uint32(exitKilled)
-	if s.stopped {
+	if s.wasStopped() {
 		code = 0
 	}
-	s.mu.Unlock()
 	s.end(code, vm.EndedAt())
+}
+
+func (s *Service) wasStopped() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.stopped
 }
 
 // exitKilled is 128 + SIGKILL.
@@ -176,8 +202,12 @@ func (s *Service) WaitSandbox(ctx context.Context, r *sandboxpb.WaitSandboxReque
 	return &sandboxpb.WaitSandboxResponse{ExitStatus: s.code, ExitedAt: stamp(s.endedAt)}, nil
 }
 
-// ShutdownSandbox ends what is left and makes the shim leave.
+// ShutdownSandbox ends what is left and makes the shim leave. Engines call it after
+// a CreateSandbox that failed as well, when there is no sandbox to name.
 func (s *Service) ShutdownSandbox(ctx context.Context, r *sandboxpb.ShutdownSandboxRequest) (*sandboxpb.ShutdownSandboxResponse, error) {
+	if err := s.foreign(r.SandboxId); err != nil {
+		return nil, err
+	}
 	err := s.stop(ctx)
 	s.Shutdown()
 	if err != nil {
@@ -194,10 +224,12 @@ func (s *Service) Platform(_ context.Context, r *sandboxpb.PlatformRequest) (*sa
 	return &sandboxpb.PlatformResponse{Platform: &types.Platform{OS: "linux", Architecture: runtime.GOARCH}}, nil
 }
 
-// UpdateSandbox is not there: a VM keeps the size it was started with.
-func (s *Service) UpdateSandbox(_ context.Context, r *sandboxpb.UpdateSandboxRequest) (*sandboxpb.UpdateSandboxResponse, error) {
-	if _, err := s.created(r.SandboxId); err != nil {
-		return nil, err
+// foreign is errdefs.ErrNotFound for another sandbox than the one that was created.
+func (s *Service) foreign(id string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.plan != nil && s.plan.options.ID != id {
+		return fmt.Errorf("sandbox %s: this shim has the sandbox %s: %w", id, s.plan.options.ID, errdefs.ErrNotFound)
 	}
-	return nil, fmt.Errorf("update sandbox %s: a VM keeps the size it was started with: %w", r.SandboxId, errdefs.ErrNotImplemented)
+	return nil
 }

@@ -24,6 +24,7 @@ import (
 	"github.com/katapod/katapod/sandbox"
 	"github.com/katapod/katapod/sandbox/config"
 	"github.com/katapod/katapod/sandbox/hostcgroup"
+	"github.com/katapod/katapod/sandbox/sizing"
 	"github.com/katapod/katapod/shim/pod"
 )
 
@@ -35,12 +36,18 @@ type fakeSandbox struct {
 	once     sync.Once
 	done     chan struct{}
 	failure  *sandbox.Failure
+	updated  []sizing.Request
+	narrow   error // of Update
 }
 
 func (s *fakeSandbox) Start(context.Context) error { return s.startErr }
 func (s *fakeSandbox) Stop(context.Context) error {
 	s.once.Do(func() { close(s.done) })
 	return nil
+}
+func (s *fakeSandbox) Update(_ context.Context, r sizing.Request) error {
+	s.updated = append(s.updated, r)
+	return s.narrow
 }
 func (s *fakeSandbox) Done() <-chan struct{}     { return s.done }
 func (s *fakeSandbox) PID() int                  { return 4242 }
@@ -117,7 +124,7 @@ func fullConfig() *anypb.Any {
 	return podSandboxConfig(
 		message(1, text(1, "name"), text(2, "uid")), text(2, "web"),
 		message(4, text(1, "10.0.0.10"), text(1, "10.0.0.11"), text(2, "cluster.local"), text(3, "ndots:5")),
-		pair(7, "io.katacontainers.config.hypervisor.default_vcpus", "2"),
+		pair(6, "app", "web"), pair(7, "io.katacontainers.config.hypervisor.default_vcpus", "2"),
 		message(8, text(1, "/kubepods/pod1"), message(2, message(1, integer(2, 1))), pair(3, "net.core.somaxconn", "1024"),
 			message(5, integer(1, 100000), integer(2, 200000), integer(3, 2048), integer(4, 1<<30), text(6, "0-1"))),
 	)
@@ -205,6 +212,8 @@ func TestLife(t *testing.T) {
 	b.expectState(t, stateNotReady)
 	_, err = b.PingSandbox(t.Context(), &sandboxpb.PingRequest{SandboxId: "pod"})
 	is(t, "PingSandbox after StopSandbox", err, errdefs.ErrUnavailable)
+	_, err = b.SandboxMetrics(t.Context(), &sandboxpb.SandboxMetricsRequest{SandboxId: "pod"})
+	is(t, "SandboxMetrics after StopSandbox", err, errdefs.ErrUnavailable)
 	_, err = b.ShutdownSandbox(t.Context(), &sandboxpb.ShutdownSandboxRequest{SandboxId: "pod"})
 	is(t, "ShutdownSandbox", err, nil)
 	<-b.shutdown
@@ -274,11 +283,17 @@ func TestRefusals(t *testing.T) {
 			_, err := b.SandboxMetrics(t.Context(), &sandboxpb.SandboxMetricsRequest{SandboxId: "x"})
 			return err
 		},
+		"UpdateSandbox": func() error {
+			_, err := b.UpdateSandbox(t.Context(), &sandboxpb.UpdateSandboxRequest{SandboxId: "x"})
+			return err
+		},
+		"ShutdownSandbox": func() error {
+			_, err := b.ShutdownSandbox(t.Context(), &sandboxpb.ShutdownSandboxRequest{SandboxId: "x"})
+			return err
+		},
 	} {
 		is(t, name+" of an unknown sandbox", call(), errdefs.ErrNotFound)
 	}
-	_, err := b.UpdateSandbox(t.Context(), &sandboxpb.UpdateSandboxRequest{SandboxId: "pod"})
-	is(t, "UpdateSandbox", err, errdefs.ErrNotImplemented)
 }
 
 func TestAFailedStartMayBeTriedAgain(t *testing.T) {

@@ -22,7 +22,8 @@ const (
 	stateNotReady = "SANDBOX_NOTREADY"
 )
 
-// SandboxStatus answers from memory.
+// SandboxStatus answers from memory. The verbose form has what the pod's VM is, and
+// the labels and annotations as they were last updated, in JSON.
 func (s *Service) SandboxStatus(_ context.Context, r *sandboxpb.SandboxStatusRequest) (*sandboxpb.SandboxStatusResponse, error) {
 	p, err := s.created(r.SandboxId)
 	if err != nil {
@@ -42,6 +43,7 @@ func (s *Service) SandboxStatus(_ context.Context, r *sandboxpb.SandboxStatusReq
 	}
 	if r.Verbose {
 		resp.Info = vm.Info()
+		s.tell(resp.Info)
 		if f := vm.Failure(); f != nil {
 			resp.Info["failure"] = f.Error()
 		}
@@ -72,6 +74,9 @@ func (s *Service) SandboxMetrics(ctx context.Context, r *sandboxpb.SandboxMetric
 	vm, err := s.Pod.Sandbox()
 	if err != nil {
 		return nil, err
+	}
+	if state := vm.State(); state != sandbox.StateRunning {
+		return nil, fmt.Errorf("metrics of sandbox %s: it is %s: %w", r.SandboxId, state, errdefs.ErrUnavailable)
 	}
 	used, err := vm.Stats(ctx)
 	if err != nil {

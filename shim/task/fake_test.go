@@ -8,8 +8,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -22,6 +24,7 @@ import (
 	"github.com/katapod/katapod/sandbox"
 	"github.com/katapod/katapod/sandbox/config"
 	"github.com/katapod/katapod/sandbox/hostcgroup"
+	"github.com/katapod/katapod/sandbox/sizing"
 	"github.com/katapod/katapod/shim/pod"
 )
 
@@ -51,25 +54,22 @@ func (s *fakeSandbox) Stop(context.Context) error {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		for _, c := range s.containers {
-			c.init.exit(137)
-			c.init.closeStreams()
-			for _, p := range c.execs {
-				p.exit(137)
-			}
+			c.end()
 		}
 		close(s.done)
 	})
 	return nil
 }
-func (s *fakeSandbox) Done() <-chan struct{}     { return s.done }
-func (s *fakeSandbox) PID() int                  { return fakePID }
-func (s *fakeSandbox) State() sandbox.State      { return sandbox.StateRunning }
-func (s *fakeSandbox) StartedAt() time.Time      { return time.Time{} }
-func (s *fakeSandbox) EndedAt() time.Time        { return time.Time{} }
-func (s *fakeSandbox) Failure() *sandbox.Failure { return nil }
-func (s *fakeSandbox) Info() map[string]string   { return nil }
-func (s *fakeSandbox) Options() sandbox.Options  { return s.options }
-func (s *fakeSandbox) OOMEvents() <-chan string  { return s.oom }
+func (s *fakeSandbox) Done() <-chan struct{}                        { return s.done }
+func (s *fakeSandbox) PID() int                                     { return fakePID }
+func (s *fakeSandbox) State() sandbox.State                         { return sandbox.StateRunning }
+func (s *fakeSandbox) StartedAt() time.Time                         { return time.Time{} }
+func (s *fakeSandbox) EndedAt() time.Time                           { return time.Time{} }
+func (s *fakeSandbox) Failure() *sandbox.Failure                    { return nil }
+func (s *fakeSandbox) Info() map[string]string                      { return nil }
+func (s *fakeSandbox) Options() sandbox.Options                     { return s.options }
+func (s *fakeSandbox) Update(context.Context, sizing.Request) error { return nil }
+func (s *fakeSandbox) OOMEvents() <-chan string                     { return s.oom }
 func (s *fakeSandbox) Stats(context.Context) (hostcgroup.Stats, error) {
 	return hostcgroup.Stats{}, nil
 }
@@ -88,9 +88,21 @@ func (s *fakeSandbox) add(id string, o sandbox.ContainerOptions, pause bool) (*f
 	if s.createErr != nil {
 		return nil, s.createErr
 	}
-	c := &fakeContainer{options: o, pause: pause, init: newFakeProcess(o.Stdin, o.Stdout, o.Stderr), execs: map[string]*fakeProcess{}}
+	if s.over() {
+		return nil, fmt.Errorf("the fake pod has ended: %w", errdefs.ErrFailedPrecondition)
+	}
+	c := &fakeContainer{sandbox: s, options: o, pause: pause, init: newFakeProcess(o.Stdin, o.Stdout, o.Stderr), execs: map[string]*fakeProcess{}}
 	s.containers[id] = c
 	return c, nil
+}
+
+func (s *fakeSandbox) over() bool {
+	select {
+	case <-s.done:
+		return true
+	default:
+		return false
+	}
 }
 
 func (s *fakeSandbox) container(id string) *fakeContainer {
@@ -100,6 +112,7 @@ func (s *fakeSandbox) container(id string) *fakeContainer {
 }
 
 type fakeContainer struct {
+	sandbox *fakeSandbox
 	options sandbox.ContainerOptions
 	pause   bool
 	init    *fakeProcess
@@ -114,11 +127,26 @@ type fakeContainer struct {
 func (c *fakeContainer) Init() pod.Process { return c.init }
 
 func (c *fakeContainer) Exec(_ context.Context, o sandbox.ExecOptions) (pod.Process, error) {
+	c.sandbox.mu.Lock()
+	defer c.sandbox.mu.Unlock()
+	if c.sandbox.over() {
+		return nil, fmt.Errorf("the fake pod has ended: %w", errdefs.ErrFailedPrecondition)
+	}
 	p := newFakeProcess(o.Stdin, o.Stdout, o.Stderr)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.execs[o.ID] = p
 	return p, nil
+}
+
+// end ends every process, and with them their streams.
+func (c *fakeContainer) end() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, p := range append(slices.Collect(maps.Values(c.execs)), c.init) {
+		p.exit(137)
+		p.closeStreams()
+	}
 }
 
 func (c *fakeContainer) exec(id string) *fakeProcess {
@@ -163,12 +191,12 @@ func (c *fakeContainer) Stats(context.Context) (*agentpb.StatsContainerResponse,
 }
 func (c *fakeContainer) Pids(context.Context) ([]int, error) { return []int{fakePID}, nil }
 func (c *fakeContainer) Delete(context.Context) error {
-	c.init.exit(137)
-	c.init.closeStreams()
+	c.end()
 	return nil
 }
 func (c *fakeContainer) DeleteExec(id string) error {
 	c.exec(id).exit(137)
+	c.exec(id).closeStreams()
 	return nil
 }
 
@@ -209,7 +237,16 @@ func (p *fakeProcess) Start(context.Context) error {
 	if p.hold != nil {
 		<-p.hold
 	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	return p.startErr
+}
+
+// fail makes the next start fail.
+func (p *fakeProcess) fail() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.startErr = errBroken
 }
 
 func (p *fakeProcess) Stdin() io.WriteCloser {
