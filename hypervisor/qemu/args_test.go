@@ -34,7 +34,7 @@ func TestCommandLine(t *testing.T) {
 -sandbox on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny
 -machine q35,usb=off,sata=off,smbus=off,vmport=off,dump-guest-core=off,memory-backend=memory
 -accel tcg,thread=multi,tb-size=128
--cpu max
+-cpu max,-erms,-fsrm
 -smp 1
 -m 256M
 -object memory-backend-ram,id=memory,size=256M
