@@ -4,7 +4,6 @@ package crun
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -80,18 +79,6 @@ func (e *callError) Error() string {
 }
 
 func (e *callError) Unwrap() error { return e.cause }
-
-// message returns the errors in crun's JSON log, joined.
-func message(data []byte) string {
-	var words []string
-	for line := range strings.Lines(string(data)) {
-		var entry struct{ Msg, Level string }
-		if json.Unmarshal([]byte(line), &entry) == nil && entry.Level == "error" {
-			words = append(words, entry.Msg)
-		}
-	}
-	return strings.Join(words, "; ")
-}
 
 // Create makes the container of a bundle, its process stopped before the
 // container's program.

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package crun
+
+import (
+	"encoding/json"
+	"regexp"
+	"strings"
+)
+
+// message returns the errors in crun's JSON log, joined.
+func message(data []byte) string {
+	var words []string
+	for line := range strings.Lines(string(data)) {
+		var entry struct{ Msg, Level string }
+		if json.Unmarshal([]byte(line), &entry) == nil && entry.Level == "error" {
+			words = append(words, familiar(entry.Msg))
+		}
+	}
+	return strings.Join(words, "; ")
+}
+
+// familiar words an error of crun as Go programs do. Engines know the errors of
+// runc by their texts: from "executable file not found", "no such file or
+// directory" and "permission denied", with these very letters, Docker and its
+// client make the exit codes 127 and 126.
+func familiar(message string) string {
+	message = regexp.MustCompile("executable file `([^`]*)` not found").ReplaceAllString(message, `exec: "$1": executable file not found`)
+	// What the C library says of an error is the end, and begins with a capital.
+	at := 0
+	if colon := strings.LastIndex(message, ": "); colon >= 0 {
+		at = colon + len(": ")
+	}
+	if at+1 >= len(message) || !isUpper(message[at]) || isUpper(message[at+1]) {
+		return message
+	}
+	return message[:at] + strings.ToLower(message[at:at+1]) + message[at+1:]
+}
+
+func isUpper(b byte) bool { return 'A' <= b && b <= 'Z' }
