@@ -120,6 +120,7 @@ func (c *Container) Start(ctx context.Context) error {
 	if err := c.require("start", Created); err != nil {
 		return err
 	}
+	refresh(c.config.Spec.Mounts)
 	if err := c.runtime.Start(ctx, c.id, c.config.Bundle); err != nil {
 		return err
 	}
