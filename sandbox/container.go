@@ -120,7 +120,11 @@ func (c *Container) Delete(ctx context.Context) error {
 	if err := c.removeFromGuest(ctx); err != nil {
 		return fmt.Errorf("delete container %s: %w", c.id, err)
 	}
-	c.init.exit(exitKilled) // one that never ran
+	for _, p := range c.Processes() {
+		if p.Status() == StatusCreated {
+			p.exit(exitKilled) // one that never ran, and never will
+		}
+	}
 	c.runLateHooks(ctx, c.hooked.hooks.Stop, specs.StateStopped)
 	err := c.release(ctx)
 	c.sandbox.forget(c)

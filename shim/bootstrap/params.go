@@ -9,6 +9,7 @@ import (
 
 	bootapi "github.com/containerd/containerd/api/runtime/bootstrap/v1"
 	runtimeoptions "github.com/containerd/containerd/api/types/runtimeoptions/v1"
+	"github.com/containerd/errdefs"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
 )
@@ -59,7 +60,7 @@ func ReadParams(stdin io.Reader, inv Invocation) (Params, error) {
 	}
 	var options anypb.Any
 	if err := proto.Unmarshal(input, &options); err != nil {
-		return Params{}, fmt.Errorf("stdin of the start action holds neither bootstrap parameters nor runtime options: %w", err)
+		return Params{}, fmt.Errorf("stdin of the start action holds neither bootstrap parameters nor runtime options: %w: %w", err, errdefs.ErrInvalidArgument)
 	}
 	if legacy.ConfigPath, err = ConfigPath(&options); err != nil {
 		return Params{}, err
@@ -99,7 +100,7 @@ func ConfigPath(options *anypb.Any) (string, error) {
 	}
 	var o runtimeoptions.Options
 	if err := proto.Unmarshal(options.Value, &o); err != nil {
-		return "", fmt.Errorf("the runtime options that containerd sent are not a %s message: %w", name, err)
+		return "", fmt.Errorf("the runtime options that containerd sent are not a %s message: %w: %w", name, err, errdefs.ErrInvalidArgument)
 	}
 	return o.ConfigPath, nil
 }

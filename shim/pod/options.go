@@ -3,13 +3,16 @@
 package pod
 
 import (
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"slices"
 	"strings"
 
 	"github.com/containerd/errdefs"
 	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
 
 	"github.com/katapod/katapod/sandbox"
 	"github.com/katapod/katapod/sandbox/config"
@@ -112,13 +115,42 @@ func resolvConf(mounts []specs.Mount) ([]string, error) {
 		if m.Destination != "/etc/resolv.conf" {
 			continue
 		}
-		text, err := os.ReadFile(m.Source)
+		text, err := readSmall(m.Source)
 		if err != nil {
 			return nil, fmt.Errorf("read the pod's resolv.conf: %w", err)
 		}
-		return Lines(string(text)), nil
+		return Lines(text), nil
 	}
 	return nil, nil
+}
+
+// maxSmall bounds a file of settings, in bytes.
+const maxSmall = 1 << 20
+
+// readSmall reads a file that a spec names. What is no file could be endless or
+// never answer, and is refused.
+func readSmall(path string) (string, error) {
+	// Not to wait for the writer of a FIFO.
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
+	if errors.Is(err, os.ErrNotExist) {
+		return "", fmt.Errorf("%w: %w", err, errdefs.ErrNotFound)
+	}
+	if err != nil {
+		return "", fmt.Errorf("%w: %w", err, errdefs.ErrInvalidArgument)
+	}
+	defer f.Close() // read only: nothing to lose
+	info, err := f.Stat()
+	if err != nil {
+		return "", err
+	}
+	if !info.Mode().IsRegular() || info.Size() > maxSmall {
+		return "", fmt.Errorf("%s is no file of at most %d bytes: %w", path, maxSmall, errdefs.ErrInvalidArgument)
+	}
+	text, err := io.ReadAll(io.LimitReader(f, maxSmall))
+	if err != nil {
+		return "", fmt.Errorf("%w: %w", err, errdefs.ErrInvalidArgument)
+	}
+	return string(text), nil
 }
 
 // Lines splits text and leaves empty lines out.

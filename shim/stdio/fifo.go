@@ -27,7 +27,7 @@ func openOutput(path string) (io.WriteCloser, error) {
 	}
 	f, err := os.OpenFile(path, flags, 0)
 	if err != nil {
-		return nil, fmt.Errorf("open the output that the engine named: %w", err)
+		return nil, wrong("open the output that the engine named", err)
 	}
 	return f, nil
 }
@@ -50,11 +50,11 @@ func openInput(path string) (*input, error) {
 	var in input
 	if fifo {
 		if in.keeper, err = os.OpenFile(path, os.O_RDWR|unix.O_NONBLOCK, 0); err != nil {
-			return nil, fmt.Errorf("hold the input that the engine named: %w", err)
+			return nil, wrong("hold the input that the engine named", err)
 		}
 	}
 	if in.File, err = os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0); err != nil {
-		return nil, errors.Join(fmt.Errorf("open the input that the engine named: %w", err), in.release())
+		return nil, errors.Join(wrong("open the input that the engine named", err), in.release())
 	}
 	return &in, nil
 }
@@ -83,7 +83,7 @@ func (in *input) Close() error {
 func isFIFO(path string) (bool, error) {
 	info, err := os.Stat(path)
 	if err != nil {
-		return false, fmt.Errorf("look at the stream that the engine named: %w", err)
+		return false, wrong("look at the stream that the engine named", err)
 	}
 	switch mode := info.Mode(); {
 	case mode.IsRegular(), mode&os.ModeCharDevice != 0:
@@ -93,4 +93,13 @@ func isFIFO(path string) (bool, error) {
 	default:
 		return false, fmt.Errorf("the stream %s that the engine named is neither a FIFO nor a file: %w", path, errdefs.ErrInvalidArgument)
 	}
+}
+
+// wrong says that a name leads nowhere, errdefs.ErrNotFound, or to what cannot be a
+// stream, errdefs.ErrInvalidArgument.
+func wrong(what string, err error) error {
+	if errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("%s: %w: %w", what, err, errdefs.ErrNotFound)
+	}
+	return fmt.Errorf("%s: %w: %w", what, err, errdefs.ErrInvalidArgument)
 }

@@ -48,7 +48,7 @@ func startLogger(ctx context.Context, t target, namespace, container string) (_ 
 	cmd.Env = append(os.Environ(), "CONTAINER_ID="+container, "CONTAINER_NAMESPACE="+namespace)
 	cmd.ExtraFiles = []*os.File{outR, errR, readyW}
 	if err := cmd.Start(); err != nil {
-		return nil, fmt.Errorf("start the logging program that the engine named: %w", err)
+		return nil, wrong("start the logging program that the engine named", err)
 	}
 	for _, f := range cmd.ExtraFiles {
 		_ = f.Close() // the program has its copies

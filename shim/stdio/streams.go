@@ -110,7 +110,7 @@ func openNamed(name string) (io.WriteCloser, error) {
 	if t.scheme == schemeFile {
 		f, err := os.OpenFile(t.path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o644)
 		if err != nil {
-			return nil, fmt.Errorf("open the log file that the engine named: %w", err)
+			return nil, wrong("open the log file that the engine named", err)
 		}
 		return f, nil
 	}

@@ -158,8 +158,11 @@ func (s *Service) addContainer(ctx context.Context, vm pod.Sandbox, kind podkind
 func readSpec(bundle string) (*specs.Spec, error) {
 	path := filepath.Join(bundle, "config.json")
 	text, err := os.ReadFile(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("read the OCI spec: %w: %w", err, errdefs.ErrNotFound)
+	}
 	if err != nil {
-		return nil, fmt.Errorf("read the OCI spec: %w", err)
+		return nil, fmt.Errorf("read the OCI spec: %w: %w", err, errdefs.ErrInvalidArgument)
 	}
 	var spec specs.Spec
 	if err := json.Unmarshal(text, &spec); err != nil {

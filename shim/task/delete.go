@@ -95,3 +95,9 @@ func (p *process) markDeleted() {
 	defer p.mu.Unlock()
 	p.deleted = true
 }
+
+func (p *process) isDeleted() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.deleted
+}

@@ -58,10 +58,10 @@ func (c *container) wasShot() bool {
 }
 
 // awaitOOM holds an exit back that SIGKILL caused and nobody asked for, while
-// the pod is up.
+// the pod is up. What ends because it is deleted was asked for.
 func (s *Service) awaitOOM(c *container, p *process) {
 	code, _ := p.guest.ExitStatus()
-	if code != exitKilled || c.wasShot() {
+	if code != exitKilled || c.wasShot() || p.isDeleted() {
 		return
 	}
 	vm, err := s.Pod.Sandbox()
