@@ -4,8 +4,6 @@ package integration
 
 import (
 	"context"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -206,63 +204,4 @@ func (s *startedTask) wait(ctx context.Context) int {
 		s.t.Fatal(err)
 	}
 	return code
-}
-
-// containerd learns of everything by events, in an order that clients rely on.
-func TestCtrEvents(t *testing.T) {
-	ctx := begin(t)
-	if shared.runtime == "runc" {
-		t.Skip("runc's shim ends at times before it has sent the last events of a short task")
-	}
-	listening, stop := context.WithCancel(ctx)
-	defer stop()
-	file, err := os.Create(filepath.Join(t.TempDir(), "events"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer file.Close()
-	seen := func() string {
-		text, err := os.ReadFile(file.Name())
-		if err != nil {
-			t.Fatal(err)
-		}
-		return string(text)
-	}
-	events := shared.Runner().Command(listening, "ctr", "events")
-	events.Stdout = file
-	if err := events.Start(); err != nil {
-		t.Fatal(err)
-	}
-	// A created image label is an event that says the subscription works.
-	waitFor(t, 10*time.Second, "the subscription to events", func() bool {
-		_, err := shared.Ctr(ctx, "images", "label", images.Busybox, "seen=1")
-		return err != nil || seen() != ""
-	})
-	if _, err := shared.Ctr(ctx, ctrRun(images.Busybox, "events", "true")...); err != nil {
-		t.Fatal(err)
-	}
-	// The event of deletion comes from containerd itself and may overtake those of the shim.
-	inOrder := []string{"/containers/create", "/tasks/create", "/tasks/start", "/tasks/exit"}
-	defer func() {
-		if t.Failed() {
-			t.Logf("events: %s", seen())
-		}
-	}()
-	waitFor(t, 10*time.Second, "all events of a task", func() bool {
-		return strings.Contains(seen(), "/tasks/delete") && ordered(seen(), inOrder)
-	})
-	stop()
-	_ = events.Wait() // it was stopped
-}
-
-// ordered tells whether the words are in the text one after the other.
-func ordered(text string, words []string) bool {
-	for _, word := range words {
-		_, after, found := strings.Cut(text, word)
-		if !found {
-			return false
-		}
-		text = after
-	}
-	return true
 }

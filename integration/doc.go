@@ -5,5 +5,5 @@
 //
 // KATAPOD_TEST_RUNTIME=runc runs the tests that make sense for it with runc: it shows that the tests ask for what a
 // container runtime does, and that the node works. KATAPOD_TEST_OUT names the build output when it is not out/ of the
-// checkout.
+// checkout. KATAPOD_TEST_NODE names the node, for runs that go beside each other.
 package integration

@@ -65,7 +65,7 @@ func startShared(ctx context.Context) error {
 		return err
 	}
 	progress := node.NewProgress(os.Stderr)
-	n, err := node.Start(ctx, node.Options{Name: "kpnode-test", Out: out, Cache: cache, Progress: progress})
+	n, err := node.Start(ctx, node.Options{Name: envOr("KATAPOD_TEST_NODE", "kpnode-test"), Out: out, Cache: cache, Progress: progress})
 	if err != nil {
 		return err
 	}
