@@ -42,6 +42,11 @@ type Snapshotter interface {
 	// remains of the VM is to be stopped. A VM without Config.SaveTo is
 	// errdefs.ErrFailedPrecondition.
 	Save(ctx context.Context) error
+	// Shape is a text that says all that must be alike in a VM that is saved and
+	// in its clones, but for what is in files: a clone of a VM is possible when
+	// their shapes are equal and their files unchanged. It may be asked for in
+	// any state. It depends on the host as well as on the configuration.
+	Shape(ctx context.Context) (string, error)
 }
 
 // AsDiskPlugger returns vm's disk hot-plug, or an [Unsupported] error.

@@ -119,7 +119,7 @@ type Config struct {
 	// Spawned, if set, is called with each process id at once after the process
 	// began and before the guest runs, so that it can be put in a cgroup and
 	// recorded. An error makes Start fail and kill the process.
-	Spawned func(pid int) error
+	Spawned func(pid int) error `json:"-"`
 }
 
 // Disk is a block device of the guest backed by a file or device of the host.

@@ -30,6 +30,11 @@ func (vm *VM) Save(ctx context.Context) error {
 	return nil
 }
 
+// Shape implements [hypervisor.Snapshotter].
+func (vm *VM) Shape(context.Context) (string, error) {
+	return fmt.Sprintf("fake %d vCPUs %d MiB", vm.cfg.VCPUs, vm.cfg.MemoryMiB), nil
+}
+
 // checkSnapshot finds what cannot be saved or cloned.
 func (vm *Bare) checkSnapshot() error {
 	from := vm.cfg.From

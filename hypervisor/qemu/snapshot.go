@@ -12,6 +12,7 @@ import (
 	"github.com/containerd/errdefs"
 
 	"github.com/katapod/katapod/hypervisor"
+	"github.com/katapod/katapod/hypervisor/accel"
 	"github.com/katapod/katapod/hypervisor/qemu/qmp"
 )
 
@@ -33,6 +34,28 @@ func (vm *VM) Save(ctx context.Context) error {
 		return fmt.Errorf("save VM %s: %w", vm.cfg.ID, err)
 	}
 	return nil
+}
+
+// Shape implements [hypervisor.Snapshotter]: the command line, without what may
+// differ.
+func (vm *VM) Shape(ctx context.Context) (string, error) {
+	accelerator, _, err := accel.Choose(ctx, vm.cfg.Accelerator)
+	if err != nil {
+		return "", fmt.Errorf("the shape of VM %s: %w", vm.cfg.ID, err)
+	}
+	cfg := vm.cfg
+	cfg.ID, cfg.From, cfg.SaveTo = "", nil, &hypervisor.Snapshot{}
+	cfg.Disks, cfg.NICs, cfg.Shares = nil, nil, nil
+	in := inputs{accelerator: accelerator, blockDriver: map[string]string{}}
+	if _, err := os.Stat(vsockDevice); err == nil {
+		in.cid = firstCID
+	}
+	if cfg.Image != "" {
+		if in.blockDriver[cfg.Image], err = blockDriver(cfg.Image); err != nil {
+			return "", fmt.Errorf("the shape of VM %s: %w", vm.cfg.ID, err)
+		}
+	}
+	return asJSON(map[string]any{"binary": cfg.Binary, "arguments": commandLine(cfg, in)}), nil
 }
 
 // save writes the state of processors and devices; the memory is in its file
