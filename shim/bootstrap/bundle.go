@@ -18,6 +18,8 @@ import (
 // Files that the shim keeps in the bundle of the container that began the pod.
 const (
 	// FileAddress holds the socket's address; containerd knows it by this name.
+	// Containers within the pod have it too: containerd 1.7 finds the shim by it
+	// when it was restarted, for each container apart.
 	FileAddress = "address"
 	// filePID holds the process id of the pod's shim.
 	filePID = "shim.pid"

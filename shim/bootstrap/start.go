@@ -58,7 +58,7 @@ func findOrSpawn(inv Invocation, p Params, b bundle) (string, error) {
 			return "", fmt.Errorf("container %s belongs to pod %s, whose shim does not answer on %s: "+
 				"the pod has ended; delete it and create it again: %w", inv.ID, b.pod, address, errdefs.ErrFailedPrecondition)
 		}
-		return address, nil
+		return address, b.write(FileAddress, address)
 	}
 	listener, err := listen(address)
 	if errors.Is(err, errdefs.ErrAlreadyExists) {
