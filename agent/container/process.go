@@ -67,6 +67,9 @@ func (p *Process) begin(s Started, from Claimer, tokens Tokens, atExit func(), f
 		atExit()
 		p.finish(e)
 		died()
+		if !p.byCalls {
+			p.streams.settle()
+		}
 		time.AfterFunc(streamGrace, stopWaiting)
 	}()
 }

@@ -4,6 +4,7 @@ package container
 
 import (
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"net"
@@ -37,14 +38,16 @@ func (s *streams) pumpIn(wait, alive context.Context, from Claimer, token stdio.
 		return
 	}
 	defer func() { _ = conn.Close() }()
-	stop := context.AfterFunc(alive, func() { _ = conn.Close() })
+	// A child may hold the other end and read nothing; that is no reason to wait.
+	stop := context.AfterFunc(alive, func() { _, _ = conn.Close(), s.closeStdin() })
 	defer stop()
 	// Errors are ends: either side is gone, and that is all there is to say.
 	_, _ = io.Copy(plainWriter{in}, conn)
 }
 
-// pumpOut ends when the process's side is closed by all who hold it. Output
-// that nobody takes is thrown away, so that the process goes on.
+// pumpOut ends the stream when the process's side is closed by all who hold it,
+// or when the process has ended and those who hold it are silent. Output that
+// nobody takes is thrown away, so that its writers go on.
 func pumpOut(wait context.Context, from Claimer, token stdio.Token, o *output, ended func()) {
 	defer ended()
 	defer o.end()
@@ -58,33 +61,42 @@ func pumpOut(wait context.Context, from Claimer, token stdio.Token, o *output, e
 		drain(o)
 		return
 	}
-	if err := forward(conn, o); err != nil {
+	over, err := forward(conn, o)
+	_ = conn.Close()
+	if err != nil {
 		slog.Warn("a process's output lost its taker", "error", err)
+	}
+	if !over {
 		drain(o)
 	}
-	_ = conn.Close()
 }
 
-// forward copies until the end of the output; the error is the connection's.
-func forward(conn net.Conn, o *output) error {
+// forward copies until the end of the output, or until it has settled, which is
+// not over yet; the error is the connection's.
+func forward(conn net.Conn, o *output) (over bool, err error) {
 	buf := make([]byte, 32<<10)
 	for {
-		n, err := o.file.Read(buf)
+		n, err := o.next(buf)
 		if n > 0 {
 			if _, werr := conn.Write(buf[:n]); werr != nil {
-				return werr
+				return false, werr
 			}
 		}
-		if err != nil {
-			if !isEnd(err) {
-				slog.Warn("reading a process's output", "error", err)
-			}
-			return nil
+		switch {
+		case err == nil:
+		case errors.Is(err, errSettled):
+			return false, nil
+		case isEnd(err):
+			return true, nil
+		default:
+			slog.Warn("reading a process's output", "error", err)
+			return true, nil
 		}
 	}
 }
 
 func drain(o *output) {
+	o.unsettle()
 	_, _ = io.Copy(io.Discard, plainReader{o.file})
 }
 

@@ -11,6 +11,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -52,6 +53,11 @@ type output struct {
 	endOnce sync.Once
 	// reading serialises calls that read.
 	reading sync.Mutex
+
+	// mu guards quiet, which is 0 while the process runs, and patient; see settle.
+	mu      sync.Mutex
+	quiet   time.Duration
+	patient bool
 }
 
 func newOutput(f *os.File) *output { return &output{file: f, ended: make(chan struct{})} }
@@ -172,6 +178,13 @@ func (s *streams) stdin() *os.File {
 	s.inMu.Lock()
 	defer s.inMu.Unlock()
 	return s.in
+}
+
+// settle bounds the time for which outputs outlive the process.
+func (s *streams) settle() {
+	for _, o := range s.outputs() {
+		o.settle(quietOutput)
+	}
 }
 
 // ended reports whether every output has ended.

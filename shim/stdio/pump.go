@@ -16,9 +16,11 @@ const (
 	// chunk is how much is copied at once.
 	chunk = 32 << 10
 	// quietGuest is how long the guest may be silent after its process ended
-	// before its output counts as complete. Output normally ends by itself; it
-	// does not when a child of the process still holds it open.
-	quietGuest = time.Second
+	// before its output counts as complete. Output ends by itself, also when a
+	// child of the process holds it open: the agent sees that nothing is left,
+	// which the host cannot tell from a guest that is slow. So this only bounds
+	// a guest that hangs, and is long.
+	quietGuest = 30 * time.Second
 	// stuckReader is how long the engine may read nothing of a process that has
 	// ended before its exit is reported nevertheless.
 	stuckReader = 10 * time.Second

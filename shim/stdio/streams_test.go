@@ -191,21 +191,6 @@ func TestCloseIOWaitsForWhatTheClientStillWrites(t *testing.T) {
 	})
 }
 
-func TestDrainGivesUpOnAnOutputThatAChildHolds(t *testing.T) {
-	out := fifo(t, "stdout")
-	engine := engineReads(t, out)
-	s := open(t, Paths{Stdout: out})
-	g, e := guest()
-	begin(t, s, g)
-	if _, err := e.stdout.Write([]byte("last words")); err != nil {
-		t.Fatal(err)
-	}
-	within(t, 3*quietGuest, "Drain", s.Drain)
-	if got, err := io.ReadAll(engine); err != nil || string(got) != "last words" {
-		t.Errorf("stdout is %q, error %v", got, err)
-	}
-}
-
 func TestAReaderMayLeaveAndComeBack(t *testing.T) {
 	out := fifo(t, "stdout")
 	s := open(t, Paths{Stdout: out})

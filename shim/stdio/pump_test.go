@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package stdio
+
+import (
+	"bytes"
+	"io"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/containerd/log"
+)
+
+// engineSide is what an engine got, and whether it was told of the end.
+type engineSide struct {
+	bytes.Buffer
+	closed bool
+}
+
+func (e *engineSide) Close() error {
+	e.closed = true
+	return nil
+}
+
+// A guest on a busy host takes its time between two bytes; the output of a process that has ended is whole all the same.
+func TestDrainWaitsForASlowGuest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, w := io.Pipe()
+		var engine engineSide
+		p := startPump(&engine, r, log.G(t.Context()))
+		go func() {
+			for range 10 {
+				time.Sleep(5 * time.Second)
+				_, _ = w.Write([]byte("word "))
+			}
+			_ = w.Close()
+		}()
+		p.drain()
+		if got := engine.String(); got != strings.Repeat("word ", 10) || !engine.closed {
+			t.Errorf("the engine got %q, its end %v", got, engine.closed)
+		}
+	})
+}
+
+// A guest that says nothing more, not even that this is the end, does not hold the exit of its process back for ever.
+func TestDrainGivesUpOnASilentGuest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, w := io.Pipe()
+		var engine engineSide
+		p := startPump(&engine, r, log.G(t.Context()))
+		if _, err := w.Write([]byte("last words")); err != nil {
+			t.Fatal(err)
+		}
+		began := time.Now()
+		p.drain()
+		if took := time.Since(began); took != quietGuest {
+			t.Errorf("Drain took %s, want %s", took, quietGuest)
+		}
+		if engine.String() != "last words" || !engine.closed {
+			t.Errorf("the engine got %q, its end %v", engine.String(), engine.closed)
+		}
+	})
+}
+
+// An engine that reads nothing holds the exit back for a while only; copying goes on behind it.
+func TestDrainGivesUpOnAStuckEngine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, w := io.Pipe()
+		engineR, engineW := io.Pipe()
+		p := startPump(engineW, r, log.G(t.Context()))
+		go func() {
+			_, _ = w.Write([]byte("unread"))
+			_ = w.Close()
+		}()
+		synctest.Wait()
+		began := time.Now()
+		p.drain()
+		if took := time.Since(began); took < stuckReader || took > stuckReader+quietGuest {
+			t.Errorf("Drain took %s, want about %s", took, stuckReader)
+		}
+		if got, err := io.ReadAll(engineR); err != nil || string(got) != "unread" {
+			t.Errorf("the engine read %q, %v", got, err)
+		}
+	})
+}
