@@ -26,6 +26,7 @@ type agentClient struct {
 	health   agentpb.HealthService
 	life     life
 	features []string // set once, before containers exist
+	launches turns
 }
 
 // newAgentClient takes over conn. lost is called when the connection ends, also
@@ -37,6 +38,8 @@ func newAgentClient(conn net.Conn, l life, lost func()) *agentClient {
 		service: agentpb.NewAgentServiceClient(client),
 		health:  agentpb.NewHealthClient(client),
 		life:    l,
+
+		launches: make(turns, launchesAtOnce),
 	}
 }
 

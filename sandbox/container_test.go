@@ -312,6 +312,34 @@ func TestUpdateStatsResize(t *testing.T) {
 	wantIs(t, "resize without a terminal", other.Init().Resize(background, 1, 1), errdefs.ErrFailedPrecondition)
 }
 
+// The terminal of an exec has the size that was set before the start from its first moment on.
+func TestResizeBeforeExec(t *testing.T) {
+	f := startedFixture(t)
+	c := f.running("c1", "sleep")
+	p, err := c.Exec(background, ExecOptions{ID: "e1", Process: &specs.Process{Args: []string{"sleep"}, Cwd: "/"}, Terminal: true, Stdout: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, width := range []uint32{80, 81} {
+		if err := p.Resize(background, width, 24); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := p.Start(background); err != nil {
+		t.Fatal(err)
+	}
+	got := lastCall[*agentpb.ExecProcessRequest](f.agent, "ExecProcess").Process.ConsoleSize
+	if got.GetWidth() != 81 || got.GetHeight() != 24 || f.agent.called("TtyWinResize") >= 0 {
+		t.Errorf("the exec started with the size %v, and calls %v", got, f.agent.history())
+	}
+	if err := p.Resize(background, 100, 30); err != nil {
+		t.Fatal(err)
+	}
+	if got := lastCall[*agentpb.TtyWinResizeRequest](f.agent, "TtyWinResize"); got.Row != 30 || got.Column != 100 {
+		t.Errorf("TtyWinResize got %v", got)
+	}
+}
+
 // An exec that the agent refuses can be deleted, and the container goes on.
 func TestExecFails(t *testing.T) {
 	f := startedFixture(t)

@@ -85,6 +85,14 @@ func (p *Process) launchExec(ctx context.Context, process *specs.Process) error 
 		return err
 	}
 	guest.Terminal = p.terminal
+	done, err := c.sandbox.guest().launches.enter(ctx)
+	if err != nil {
+		return fmt.Errorf("wait for other execs to have begun: %w", err)
+	}
+	defer done()
+	if size := p.takeSize(); size != nil {
+		guest.ConsoleSize = size
+	}
 	err = p.withStreams(ctx, func(ctx context.Context, t streamTokens) error {
 		agent := c.sandbox.guest()
 		_, err := ask(ctx, agent, "run "+p.String(), requestTimeout, agent.service.ExecProcess, &agentpb.ExecProcessRequest{

@@ -42,6 +42,10 @@ type Process struct {
 	code    int
 	at      time.Time
 	streams streams
+	// size is that of an exec's terminal, when it was set before the start; launched
+	// says that the guest was told of the exec, and takes sizes by itself.
+	size     *agentpb.Box
+	launched bool
 }
 
 func newProcess(c *Container, id, guestID string) *Process {
@@ -115,7 +119,8 @@ func (p *Process) Start(ctx context.Context) error {
 	return nil
 }
 
-// Resize sets the size of the process's terminal, in characters.
+// Resize sets the size of the process's terminal, in characters. A process that
+// was not started has that size when it starts.
 func (p *Process) Resize(ctx context.Context, width, height uint32) error {
 	if !p.terminal {
 		return fmt.Errorf("resize the terminal of %s: it has none: %w", p, errdefs.ErrFailedPrecondition)
@@ -123,10 +128,45 @@ func (p *Process) Resize(ctx context.Context, width, height uint32) error {
 	if p.Status() == StatusStopped {
 		return fmt.Errorf("resize the terminal of %s: it has ended: %w", p, errdefs.ErrNotFound)
 	}
+	if p.keepSize(width, height) {
+		return nil
+	}
+	p.awaitStart()
 	agent := p.container.sandbox.guest()
 	_, err := ask(ctx, agent, "resize the terminal of "+p.String(), requestTimeout, agent.service.TtyWinResize,
 		&agentpb.TtyWinResizeRequest{ContainerId: p.container.id, ExecId: p.guestID, Row: height, Column: width})
 	return err
+}
+
+// keepSize keeps the size of a terminal that the guest does not have yet, which
+// is that of an exec before its start. The terminal of an init is made with the
+// container.
+func (p *Process) keepSize(width, height uint32) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.id == "" || p.status != StatusCreated || p.launched {
+		return false
+	}
+	p.size = &agentpb.Box{Height: height, Width: width}
+	return true
+}
+
+// awaitStart waits until a start of an exec that is under way is over: the guest
+// does not know its terminal before.
+func (p *Process) awaitStart() {
+	if p.id != "" && p.Status() == StatusCreated {
+		p.starting.Lock()
+		defer p.starting.Unlock()
+	}
+}
+
+// takeSize returns the size that an exec starts with, nil for the one in its
+// request; later ones go to the guest.
+func (p *Process) takeSize() *agentpb.Box {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.launched = true
+	return p.size
 }
 
 // String names the process in errors and logs.

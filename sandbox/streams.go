@@ -98,6 +98,7 @@ func asStreams(stdin, stdout, stderr net.Conn) streams {
 	var s streams
 	if stdin != nil {
 		s.stdin = stdin
+		go watchInput(stdin)
 	}
 	if stdout != nil {
 		s.stdout = stdout
@@ -106,4 +107,12 @@ func asStreams(stdin, stdout, stderr net.Conn) streams {
 		s.stderr = stderr
 	}
 	return s
+}
+
+// watchInput closes an input that the guest has closed, so that writing to it
+// fails instead of filling a window that nobody reads, and who writes learns that
+// the process takes no more. The guest sends nothing on an input.
+func watchInput(conn net.Conn) {
+	_, _ = conn.Read(make([]byte, 1))
+	_ = conn.Close()
 }

@@ -98,7 +98,8 @@ func (s *Service) Update(ctx context.Context, r *taskapi.UpdateTaskRequest) (*em
 	return &empty{}, nil
 }
 
-// ResizePty sets the size of a terminal; before the start it is remembered.
+// ResizePty sets the size of a terminal, before the start as well: a program
+// finds the size that was asked for last when it looks for the first time.
 func (s *Service) ResizePty(ctx context.Context, r *taskapi.ResizePtyRequest) (*empty, error) {
 	_, p, err := s.process(r.ID, r.ExecID)
 	if err != nil {
@@ -107,22 +108,8 @@ func (s *Service) ResizePty(ctx context.Context, r *taskapi.ResizePtyRequest) (*
 	if !p.paths.Terminal {
 		return nil, fmt.Errorf("resize the terminal of %s: it has none: %w", p, errdefs.ErrFailedPrecondition)
 	}
-	if p.remember(windowSize{r.Width, r.Height}) {
-		return &empty{}, nil
-	}
 	if err := p.guest.Resize(ctx, r.Width, r.Height); err != nil {
 		return nil, err
 	}
 	return &empty{}, nil
-}
-
-// remember keeps the size for the start; false means that it was started.
-func (p *process) remember(size windowSize) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.status != task.Status_CREATED {
-		return false
-	}
-	p.size = &size
-	return true
 }

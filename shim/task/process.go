@@ -34,11 +34,8 @@ type process struct {
 	pid      uint32
 	code     uint32
 	exitedAt time.Time
-	size     *windowSize // wished for before the start
 	deleted  bool
 }
-
-type windowSize struct{ width, height uint32 }
 
 func newProcess(container, execID string, paths stdio.Paths, pid uint32) *process {
 	return &process{

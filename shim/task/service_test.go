@@ -123,7 +123,7 @@ func TestResizeBeforeAndAfterTheStart(t *testing.T) {
 	resize(81)
 	b.mustStart(t, "c", "")
 	resize(100)
-	if got := b.vm().container("c").init.sizes; !slices.Equal(got, []windowSize{{81, 24}, {100, 24}}) {
+	if got := b.vm().container("c").init.sizes; !slices.Equal(got, []windowSize{{80, 24}, {81, 24}, {100, 24}}) {
 		t.Errorf("sizes %v", got)
 	}
 }

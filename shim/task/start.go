@@ -44,13 +44,7 @@ func (s *Service) start(ctx context.Context, p *process) error {
 	pid := s.Pod.PID()
 	p.mu.Lock()
 	p.pid, p.status = pid, task.Status_RUNNING
-	size := p.size
 	p.mu.Unlock()
-	if size != nil {
-		if err := p.guest.Resize(ctx, size.width, size.height); err != nil {
-			log.G(ctx).WithError(err).Warn("the terminal keeps its size")
-		}
-	}
 	s.Events.Publish(p.started(pid))
 	return nil
 }
