@@ -178,11 +178,3 @@ func TestDeleteReportsWhatCannotBeReleased(t *testing.T) {
 		t.Error("a process id that is no number was accepted")
 	}
 }
-
-func FuzzReadParams(f *testing.F) {
-	f.Add([]byte{})
-	f.Add([]byte{0x0a, 0x01, 'c'})
-	f.Fuzz(func(t *testing.T, stdin []byte) {
-		_, _ = ReadParams(bytes.NewReader(stdin), Invocation{ID: "c", Namespace: "ns"})
-	})
-}

@@ -3,11 +3,13 @@
 package sandboxapi
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 
+	"github.com/containerd/errdefs"
 	"github.com/opencontainers/runtime-spec/specs-go"
 )
 
@@ -21,8 +23,10 @@ func podFiles(bundle, hostname, resolvConf string) ([]specs.Mount, error) {
 		{"resolv.conf", resolvConf},
 	} {
 		path := filepath.Join(bundle, f.name)
-		if err := os.WriteFile(path, []byte(f.text), 0o644); err != nil {
-			return nil, fmt.Errorf("write a file for the pod's containers: %w", err)
+		if err := os.WriteFile(path, []byte(f.text), 0o644); errors.Is(err, os.ErrNotExist) {
+			return nil, fmt.Errorf("write a file for the pod's containers: the bundle is absent: %w: %w", err, errdefs.ErrNotFound)
+		} else if err != nil {
+			return nil, fmt.Errorf("write a file for the pod's containers: %w: %w", err, errdefs.ErrUnavailable)
 		}
 		mounts = append(mounts, specs.Mount{
 			Destination: "/etc/" + f.name, Type: "bind", Source: path,
