@@ -193,7 +193,8 @@ func (n *Node) listFiles(context.Context) ([]string, error) {
 // permanent tells the names of directories and files that stay for the next pod whatever the runtime does.
 func permanent(name string) bool {
 	switch name {
-	case "xtables.lock", "cni", "results", "cache", "k8s.io", "default", "containerd", "fifo", "containers", "netns", "sandboxes", "sbs", "vm":
+	case "xtables.lock", "cni", "results", "cache", "k8s.io", "default", "containerd", "fifo", "containers", "netns", "sandboxes", "sbs", "vm",
+		"katapod", "s": // /run/katapod/s is for the shims' sockets where containerd names no directory
 		return true
 	}
 	return false

@@ -118,6 +118,17 @@ func (e *Engine) WantNothingLeft(t *testing.T) {
 	}
 }
 
+// Settle takes what exists on the node now for its empty state: what an engine keeps once it was used, before the
+// runtime under test has run anything.
+func (e *Engine) Settle(t *testing.T) {
+	t.Helper()
+	now, err := e.Inventory(Context(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.empty = now
+}
+
 func (e *Engine) left() (node.Inventory, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
