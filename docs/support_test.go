@@ -59,7 +59,7 @@ func features() []feature {
 		{"Huge pages for the guest's memory", unbuilt("hypervisor.qemu.enable_hugepages")},
 		{"A VMM without root", unbuilt("hypervisor.qemu.rootless")},
 		{"Confidential guests", unbuilt("hypervisor.qemu.confidential_guest")},
-		{"VM templates", unbuilt("factory.enable_template")},
+		{"Start from a saved VM (template)", tested("sandbox", "TestVMClonesDiffer")},
 		{"Tracing", unbuilt("runtime.enable_tracing")},
 	}
 }

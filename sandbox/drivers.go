@@ -15,12 +15,15 @@ import (
 )
 
 // Drivers are a pod's seams to the host. [DefaultDrivers] gives the real ones;
-// all fields are needed.
+// all fields
+// but Templates are needed.
 type Drivers struct {
 	// Check finds what can be known to be wrong before anything is acquired.
 	Check func(config.Config) error
 	// NewVM makes a VM that is not started.
 	NewVM func(hypervisor.Config) (hypervisor.VM, error)
+	// Templates are the saved VMs that pods can start from; nil for none.
+	Templates Templates
 	// NewCgroup makes the pod's cgroup; RemoveCgroup removes one by its path
 	// and takes one that is gone for removed.
 	NewCgroup    func(path string, l hostcgroup.Limits) (Cgroup, error)

@@ -96,14 +96,14 @@ func classify(step string, err error) Code {
 	switch step {
 	case StepCgroup:
 		return CodeCgroupFailed
-	case StepNetwork, StepGuestNetwork:
+	case StepNetNS, StepNetwork, StepGuestNetwork:
 		if errors.Is(err, errdefs.ErrNotImplemented) {
 			return CodeNetworkUnsupported
 		}
 		return CodeNetworkFailed
 	case StepShare:
 		return CodeShareFailed
-	case StepVM:
+	case StepClone, StepVM:
 		if errors.Is(err, errdefs.ErrInvalidArgument) {
 			return CodeConfigInvalid
 		}

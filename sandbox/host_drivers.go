@@ -25,9 +25,11 @@ func DefaultDrivers(c config.Config) (Drivers, error) {
 			c.Hypervisor.Name, qemu.Name, errdefs.ErrNotImplemented)
 	}
 	d := hostDrivers()
-	d.NewVM = func(c hypervisor.Config) (hypervisor.VM, error) { return qemu.New(c), nil }
+	d.NewVM = newQEMU
 	return d, nil
 }
+
+func newQEMU(c hypervisor.Config) (hypervisor.VM, error) { return qemu.New(c), nil }
 
 // hostDrivers are those that every VMM has in common.
 func hostDrivers() Drivers {

@@ -8,6 +8,7 @@ import (
 	"github.com/katapod/katapod/hypervisor"
 	"github.com/katapod/katapod/protocols/transport"
 	"github.com/katapod/katapod/sandbox/sizing"
+	"github.com/katapod/katapod/sandbox/template"
 )
 
 // parts are what the start-up steps made. They are set once each; what is asked
@@ -15,12 +16,17 @@ import (
 type parts struct {
 	mu     sync.Mutex
 	size   sizing.Size
-	cgroup Cgroup
-	share  ShareDaemon
-	vm     hypervisor.VM
-	booted bool // the VM's start succeeded
-	agent  *agentClient
-	disks  int // how many were plugged so far, for their ids
+	origin Origin
+	// template is what the VM is cloned from, nil for one that boots;
+	// beginTemplate has one made, once.
+	template      *template.Template
+	beginTemplate func()
+	cgroup        Cgroup
+	share         ShareDaemon
+	vm            hypervisor.VM
+	booted        bool // the VM's start succeeded
+	agent         *agentClient
+	disks         int // how many were plugged so far, for their ids
 }
 
 // with runs fn under the lock.

@@ -136,6 +136,7 @@ func (s *Sandbox) Start(ctx context.Context) error {
 	if err := s.move(onStart); err != nil {
 		return err
 	}
+	defer s.releaseTemplate()
 	began := time.Now()
 	s.runner.timeline.start(began)
 	running, cancel := s.life.during(ctx, 0)
@@ -148,7 +149,7 @@ func (s *Sandbox) Start(ctx context.Context) error {
 		return s.startFailed(ctx, err)
 	}
 	s.log.WithField("took", time.Since(began).Round(time.Millisecond)).Info("the pod is up")
-	if err := errors.Join(s.runner.timeline.write(s.dirs.timeline()), writeJSON(s.dirs.info(), s.Info())); err != nil {
+	if err := errors.Join(s.runner.timeline.write(s.dirs.timeline(), s.Origin()), writeJSON(s.dirs.info(), s.Info())); err != nil {
 		s.log.WithError(err).Warn("cannot store the timeline of the start for other tools")
 	}
 	go s.collectOOM()

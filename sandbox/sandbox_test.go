@@ -69,7 +69,7 @@ func TestPodComesUpAndLeavesNothing(t *testing.T) {
 
 func TestTimelineNamesEveryStep(t *testing.T) {
 	f := startedFixture(t)
-	want := []string{StepCheck, StepCgroup, StepNetwork, StepShare, StepVM, StepAgent, StepGuestNetwork, StepGuestSandbox}
+	want := []string{StepCheck, StepTemplate, StepCgroup, StepNetNS, StepDirectory, StepNetwork, StepShare, StepClone, StepVM, StepAgent, StepGuestNetwork, StepGuestSandbox}
 	var got []string
 	for _, s := range f.pod.Timeline() {
 		got = append(got, s.Name)

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/katapod/katapod/protocols/agentpb"
 	"github.com/katapod/katapod/protocols/transport"
 )
@@ -26,9 +28,22 @@ func (s *Sandbox) startAgent(ctx context.Context) error {
 	}
 	agent := newAgentClient(conn, s.life, s.agentLost)
 	s.parts.with(func(p *parts) { p.agent = agent })
+	if s.cloned() {
+		return agent.renew(ctx)
+	}
 	check := max(checkTimeout, timeout-time.Since(began))
 	_, err = ask(ctx, agent, "check the agent's health", check, agent.health.Check, &agentpb.CheckRequest{})
 	return err
+}
+
+// renew makes a clone's guest one of its own before anything runs in it: its
+// random numbers and its clock are those of the template. A clone for which that
+// fails is of no use.
+func (a *agentClient) renew(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return a.addEntropy(ctx) })
+	group.Go(func() error { return a.setClock(ctx, time.Now()) })
+	return group.Wait()
 }
 
 // dialTimeout bounds the wait for the agent's first answer.

@@ -23,6 +23,9 @@ func (s *Sandbox) startGuestSandbox(ctx context.Context) error {
 	group.Go(func() error { return s.createInGuest(ctx, agent) })
 	group.Go(func() error { return agent.learnFeatures(ctx) })
 	group.Go(func() error {
+		if s.cloned() {
+			return nil // see renew
+		}
 		// A guest whose clock or entropy the host cannot set works with what its
 		// devices give it, so these are worth a warning each.
 		if err := agent.setClock(ctx, time.Now()); err != nil && ctx.Err() == nil {

@@ -10,8 +10,8 @@ import (
 	"github.com/katapod/katapod/network"
 )
 
-// startNetwork settles the pod's namespace and connects what is in it already.
-func (s *Sandbox) startNetwork(ctx context.Context) error {
+// startNetNS settles the pod's namespace.
+func (s *Sandbox) startNetNS(ctx context.Context) error {
 	netns, err := s.ensureNetNS(ctx)
 	if err != nil {
 		return err
@@ -19,6 +19,19 @@ func (s *Sandbox) startNetwork(ctx context.Context) error {
 	s.network.mu.Lock()
 	s.network.netns = netns
 	s.network.mu.Unlock()
+	return nil
+}
+
+// undoNetNS takes the namespace away if it was made here.
+func (s *Sandbox) undoNetNS(ctx context.Context) error {
+	if s.network.path() != s.dirs.netns() {
+		return nil
+	}
+	return s.resources.release(ctx, netnsOf(s.dirs.netns()))
+}
+
+// startNetwork connects what is in the pod's namespace already.
+func (s *Sandbox) startNetwork(ctx context.Context) error {
 	if !s.networked() {
 		return nil
 	}
@@ -67,16 +80,12 @@ func (s *Sandbox) startGuestNetwork(ctx context.Context) error {
 	return s.describeNetwork(ctx, links, network.State{Routes: s.network.routes, Neighbors: s.network.neighbors})
 }
 
-// undoNetwork takes the TAP devices away, those plugged later included, and the
-// namespace if it was made here.
+// undoNetwork takes the TAP devices away, those plugged later included.
 func (s *Sandbox) undoNetwork(ctx context.Context) error {
 	s.network.closeFiles()
 	var errs []error
 	for _, l := range s.network.list() {
 		errs = append(errs, s.resources.release(ctx, tapOf(s.network.path(), l.tap, l.endpoint.Name)))
-	}
-	if s.network.path() == s.dirs.netns() {
-		errs = append(errs, s.resources.release(ctx, netnsOf(s.dirs.netns())))
 	}
 	return errors.Join(errs...)
 }

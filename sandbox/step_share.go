@@ -20,9 +20,6 @@ func (s *Sandbox) shares() bool {
 // The directory is a shared mount before the daemon starts: the daemon works in
 // a mount namespace of its own, and sees later mounts only by propagation.
 func (s *Sandbox) startShare(ctx context.Context) error {
-	if err := s.makeVMDir(ctx); err != nil {
-		return err
-	}
 	if !s.shares() {
 		return s.refuseBinds()
 	}
@@ -50,6 +47,11 @@ func (s *Sandbox) startShare(ctx context.Context) error {
 	s.parts.with(func(p *parts) { p.share = daemon })
 	go s.watchShare(daemon)
 	return nil
+}
+
+// removeVMDir undoes makeVMDir.
+func (s *Sandbox) removeVMDir(ctx context.Context) error {
+	return s.resources.release(ctx, dirOf(s.dirs.vm))
 }
 
 // makeVMDir makes the short directory for sockets.
@@ -82,7 +84,7 @@ func (s *Sandbox) undoShare(ctx context.Context) error {
 			return err
 		}
 	}
-	return s.resources.release(ctx, dirOf(s.dirs.vm))
+	return nil
 }
 
 // undoShareDaemon ends the daemon; a second call does nothing.

@@ -11,8 +11,12 @@ import (
 	"github.com/katapod/katapod/sandbox/storage"
 )
 
-// startVM boots the VM with the network devices that the pod has so far.
+// startVM boots the VM with the network devices that the pod has so far, or lets
+// a clone run with them.
 func (s *Sandbox) startVM(ctx context.Context) error {
+	if s.cloned() {
+		return s.runClone(ctx)
+	}
 	vm, err := s.drivers.NewVM(s.vmConfig())
 	if err != nil {
 		return err

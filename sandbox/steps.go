@@ -15,9 +15,13 @@ import (
 // Names of the start-up steps, in order. Timelines and failures carry them.
 const (
 	StepCheck        = "check"
+	StepTemplate     = "template"
 	StepCgroup       = "cgroup"
+	StepNetNS        = "netns"
+	StepDirectory    = "directory"
 	StepNetwork      = "network"
 	StepShare        = "share"
+	StepClone        = "clone"
 	StepVM           = "vm"
 	StepAgent        = "agent"
 	StepGuestNetwork = "guest-network"
@@ -39,10 +43,16 @@ type step struct {
 func (s *Sandbox) stages() [][]step {
 	return [][]step{
 		{{StepCheck, s.check, nil}},
-		{{StepCgroup, s.startCgroup, s.undoCgroup}},
+		{{StepTemplate, s.chooseOrigin, nil}},
+		{
+			{StepCgroup, s.startCgroup, s.undoCgroup},
+			{StepNetNS, s.startNetNS, s.undoNetNS},
+			{StepDirectory, s.makeVMDir, s.removeVMDir},
+		},
 		{
 			{StepNetwork, s.startNetwork, s.undoNetwork},
 			{StepShare, s.startShare, s.undoShare},
+			{StepClone, s.startClone, s.undoVM},
 		},
 		{{StepVM, s.startVM, s.undoVM}},
 		{{StepAgent, s.startAgent, s.undoAgent}},

@@ -56,7 +56,9 @@ func (t *timeline) list() []Step {
 
 // timelineFile is the form of timeline.json; times are in milliseconds.
 type timelineFile struct {
-	Steps []timelineStep `json:"steps"`
+	// Origin is how the VM came up.
+	Origin Origin         `json:"origin"`
+	Steps  []timelineStep `json:"steps"`
 }
 
 type timelineStep struct {
@@ -66,8 +68,8 @@ type timelineStep struct {
 }
 
 // write stores the timeline at path.
-func (t *timeline) write(path string) error {
-	var f timelineFile
+func (t *timeline) write(path string, origin Origin) error {
+	f := timelineFile{Origin: origin}
 	for _, s := range t.list() {
 		f.Steps = append(f.Steps, timelineStep{s.Name, milliseconds(s.Start), milliseconds(s.Duration)})
 	}

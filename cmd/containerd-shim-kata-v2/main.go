@@ -7,8 +7,10 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 
 	"github.com/katapod/katapod/sandbox"
+	"github.com/katapod/katapod/sandbox/template"
 	"github.com/katapod/katapod/shim/bootstrap"
 	"github.com/katapod/katapod/shim/daemon"
 )
@@ -17,9 +19,16 @@ import (
 var version = "unknown"
 
 func main() {
-	shim := bootstrap.Binary{Version: version, Cleanup: sandbox.Cleanup, Serve: daemon.Serve}
-	if err := shim.Run(context.Background(), os.Args[1:], os.Stdin, os.Stdout); err != nil {
+	if err := run(context.Background(), os.Args[1:]); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
+}
+
+func run(ctx context.Context, args []string) error {
+	if slices.Equal(args, []string{template.Command}) {
+		return sandbox.ServeBuilder(ctx, os.Stdin)
+	}
+	shim := bootstrap.Binary{Version: version, Cleanup: sandbox.Cleanup, Serve: daemon.Serve}
+	return shim.Run(ctx, args, os.Stdin, os.Stdout)
 }

@@ -16,6 +16,8 @@ type Config struct {
 	Agent Agent
 	// Runtime is the section [runtime].
 	Runtime Runtime
+	// Factory is the section [factory].
+	Factory Factory
 	// Path is the file that Load read, empty for Default.
 	Path string
 	// Warnings are sentences about keys that are known to nobody, one each.

@@ -16,6 +16,7 @@ func Default() Config {
 			EmptyDirMode:              EmptyDirSharedFS,
 			StateDir:                  "/run/vc",
 		},
+		Factory: Factory{EnableTemplate: true},
 	}
 }
 

@@ -71,6 +71,7 @@ type document struct {
 		Kata *Agent `toml:"kata"`
 	} `toml:"agent"`
 	Runtime *Runtime `toml:"runtime"`
+	Factory *Factory `toml:"factory"`
 }
 
 // loader lays files over each other.
@@ -105,7 +106,7 @@ func (l *loader) overlay(file string) error {
 // values.
 func (l *loader) decode(file string, data []byte, keys map[string]any) error {
 	next := l.config.clone()
-	doc := document{Runtime: &next.Runtime}
+	doc := document{Runtime: &next.Runtime, Factory: &next.Factory}
 	doc.Hypervisor.QEMU, doc.Agent.Kata = &next.Hypervisor, &next.Agent
 	err := toml.NewDecoder(bytes.NewReader(data)).DisallowUnknownFields().Decode(&doc)
 	var missing *toml.StrictMissingError

@@ -75,7 +75,7 @@ func TestEmptyFileIsTheDefault(t *testing.T) {
 func TestDefaultsThatDifferFromUpstream(t *testing.T) {
 	c := Default()
 	if c.Runtime.DisableGuestSeccomp || !c.Runtime.SandboxCgroupOnly || !c.Hypervisor.ReclaimGuestFreedMemory ||
-		c.Hypervisor.DisableBlockDeviceUse || c.Hypervisor.RootfsType != "erofs" || c.Hypervisor.HotplugSlots() != 31 {
+		c.Hypervisor.DisableBlockDeviceUse || !c.Factory.EnableTemplate || c.TemplateDir() != "/run/vc/vm/template" || c.Hypervisor.RootfsType != "erofs" || c.Hypervisor.HotplugSlots() != 31 {
 		t.Errorf("defaults are %+v", c)
 	}
 }
@@ -143,7 +143,7 @@ func TestFeaturesThatAreNotBuilt(t *testing.T) {
 		"[hypervisor.qemu]\nhot_plug_vfio = 'root-port'\n":                      `hypervisor.qemu.hot_plug_vfio = "root-port"`,
 		"[hypervisor.qemu]\nrx_rate_limiter_max_rate = 5\n":                     "rx_rate_limiter_max_rate",
 		"[hypervisor.qemu]\npflashes = ['/p']\n":                                "pflashes",
-		"[factory]\nenable_template = true\n":                                   "factory.enable_template",
+		"[factory]\nvm_cache_number = 3\n":                                      "factory.vm_cache_number",
 		"[agent.kata]\nenable_tracing = true\n":                                 "agent.kata.enable_tracing",
 		"[runtime]\nexperimental = ['x']\n":                                     "runtime.experimental",
 		"[hypervisor.clh]\npath = '/usr/bin/cloud-hypervisor'\n":                "[hypervisor.clh]",

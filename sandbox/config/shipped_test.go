@@ -101,7 +101,7 @@ func TestEveryKeyOfTheShippedFileHasAComment(t *testing.T) {
 // values are the values of every key, by dotted key, as text.
 func values(c Config) map[string]string {
 	all := map[string]string{}
-	for section, v := range map[string]any{"hypervisor.qemu": c.Hypervisor, "agent.kata": c.Agent, "runtime": c.Runtime} {
+	for section, v := range map[string]any{"hypervisor.qemu": c.Hypervisor, "agent.kata": c.Agent, "runtime": c.Runtime, "factory": c.Factory} {
 		fields := reflect.ValueOf(v)
 		for i := range fields.NumField() {
 			if key := fields.Type().Field(i).Tag.Get("toml"); key != "-" {

@@ -58,8 +58,7 @@ func unbuiltRest() map[string]off {
 		"runtime.experimental": none, "runtime.enable_pprof": no, "runtime.dan_conf": tuning,
 		"runtime.kubelet_root_dir": tuning, "runtime.pod_resource_api_sock": empty,
 		"runtime.experimental_force_guest_pull": no, "runtime.enable_vcpus_pinning": no,
-		"factory.enable_template": no, "factory.template_path": tuning, "factory.vm_cache_number": {int64(0)},
-		"factory.vm_cache_endpoint": tuning,
+		"factory.vm_cache_number": {int64(0)}, "factory.vm_cache_endpoint": tuning,
 	}
 }
 

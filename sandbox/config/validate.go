@@ -70,7 +70,7 @@ func (l *loader) source(key string) string {
 // checks lists the rules about c, those that concern one key before those that
 // concern several.
 func checks(c Config) []check {
-	return slices.Concat(hypervisorChecks(c.Hypervisor), shareChecks(c.Hypervisor), agentChecks(c.Agent), runtimeChecks(c.Runtime))
+	return slices.Concat(hypervisorChecks(c.Hypervisor), shareChecks(c.Hypervisor), agentChecks(c.Agent), runtimeChecks(c.Runtime), factoryChecks(c.Factory))
 }
 
 func hypervisorChecks(h Hypervisor) []check {

@@ -14,6 +14,8 @@ func Real(o sandbox.Options) (Sandbox, error) {
 	if err != nil {
 		return nil, err
 	}
+	// The shim itself makes templates, as another process, see its main.
+	drivers.Templates = sandbox.HostTemplates(o.Config, "/proc/self/exe")
 	s, err := sandbox.New(o, drivers)
 	if err != nil {
 		return nil, err

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package sandbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/katapod/katapod/hypervisor"
+	"github.com/katapod/katapod/sandbox/template"
+)
+
+// startClone brings up a clone of the pod's template, if it has one, that does
+// not run yet. It needs neither the pod's network nor its share, which are made
+// meanwhile. When it fails the VM boots.
+func (s *Sandbox) startClone(ctx context.Context) error {
+	var from *template.Template
+	s.parts.with(func(p *parts) { from = p.template })
+	if from == nil {
+		return nil
+	}
+	c := s.cloneConfig()
+	c.From, c.Held = &from.Snapshot, true
+	vm, err := s.drivers.NewVM(c)
+	if err != nil {
+		return err
+	}
+	s.parts.with(func(p *parts) { p.vm = vm })
+	err = vm.Start(ctx)
+	switch {
+	case err == nil:
+		s.parts.with(func(p *parts) { p.booted = true })
+		go s.watchVM(vm)
+		return nil
+	case ctx.Err() != nil:
+		return err
+	}
+	s.log.WithError(err).WithField("template", string(from.Key)).Warn("a template cannot be used: it is removed, and the VM boots")
+	s.parts.with(func(p *parts) { p.vm = nil })
+	err = fmt.Errorf("the template could not be used: %w", err)
+	s.setBoot(errors.Join(err, s.drivers.Templates.Remove(from.Key)))
+	return nil
+}
+
+// runClone plugs the pod's network devices into a clone and lets it run.
+func (s *Sandbox) runClone(ctx context.Context) error {
+	defer s.network.closeFiles() // the VMM has its own
+	vm := s.machine()
+	plugger, err := hypervisor.AsNICPlugger(vm)
+	if err != nil {
+		return err
+	}
+	for _, l := range s.network.list() {
+		path, err := plugger.PlugNIC(ctx, l.nic())
+		if err != nil {
+			return fmt.Errorf("plug interface %s into the VM: %w", l.endpoint.Name, err)
+		}
+		s.network.placed(l.endpoint.Index, path)
+	}
+	p, err := hypervisor.AsPauser(vm)
+	if err != nil {
+		return err
+	}
+	return p.Resume(ctx)
+}
+
+// placed notes where the guest finds a link.
+func (n *podNetwork) placed(index int, path hypervisor.PCIPath) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for i := range n.links {
+		if n.links[i].endpoint.Index == index {
+			n.links[i].path = path
+		}
+	}
+}
+
+// cloned tells whether the VM is a clone.
+func (s *Sandbox) cloned() bool { return s.Origin().Kind == OriginTemplate }
