@@ -77,6 +77,16 @@ type Network interface {
 	// Steer brings every new TCP connection to the namespace's loopback to the
 	// listener, see network.Steer, until that is closed.
 	Steer(path string) (net.Listener, error)
+	// Watch tells when links, addresses or routes of a namespace change.
+	Watch(path string) (NetworkChanges, error)
+}
+
+// NetworkChanges are those of a network namespace, see network.Watcher.
+type NetworkChanges interface {
+	// Wait returns when something has changed since it last returned.
+	Wait() error
+	// Close ends the watch, and a Wait under way.
+	Close() error
 }
 
 // ShareConfig is what the daemon of the share is started with.

@@ -38,12 +38,14 @@ type fakeHost struct {
 	vhost  []*os.File
 	limits hostcgroup.Limits // what the pod's group was last updated to
 	served ShareConfig
+	// changed tells a watcher of the namespace.
+	changed chan struct{}
 	// steered has the address of a loopback that is steered.
 	steered chan string
 }
 
 func newFakeHost() *fakeHost {
-	return &fakeHost{things: map[string]bool{}, fail: map[string]error{}, state: oneEndpoint(), steered: make(chan string, 1)}
+	return &fakeHost{things: map[string]bool{}, fail: map[string]error{}, state: oneEndpoint(), steered: make(chan string, 1), changed: make(chan struct{}, 1)}
 }
 
 // make adds a thing.
@@ -138,6 +140,31 @@ func (n fakeNetwork) Connect(path, tap string, _ network.Endpoint, _ int) ([]*os
 	}
 	f, err := os.Open(os.DevNull)
 	return []*os.File{f}, err
+}
+
+func (n fakeNetwork) Watch(string) (NetworkChanges, error) {
+	return &fakeChanges{told: n.h.changed, over: make(chan struct{})}, nil
+}
+
+// fakeChanges are told by the test.
+type fakeChanges struct {
+	told chan struct{}
+	once sync.Once
+	over chan struct{}
+}
+
+func (c *fakeChanges) Wait() error {
+	select {
+	case <-c.told:
+		return nil
+	case <-c.over:
+		return os.ErrClosed
+	}
+}
+
+func (c *fakeChanges) Close() error {
+	c.once.Do(func() { close(c.over) })
+	return nil
 }
 
 func (n fakeNetwork) Disconnect(path, tap, _ string) error { return n.h.remove("tap", path+tap) }

@@ -74,6 +74,13 @@ func (hostNetwork) Create(path string) error                { return network.New
 func (hostNetwork) Remove(path string) error                { return network.DeleteNamespace(path) }
 func (hostNetwork) Scan(path string) (network.State, error) { return network.Scan(path) }
 func (hostNetwork) Steer(path string) (net.Listener, error) { return network.Steer(path) }
+func (hostNetwork) Watch(path string) (NetworkChanges, error) {
+	w, err := network.Watch(path)
+	if err != nil {
+		return nil, err
+	}
+	return w, nil
+}
 func (hostNetwork) Disconnect(path, tap, device string) error {
 	return network.Disconnect(path, tap, device)
 }

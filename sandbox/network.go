@@ -18,6 +18,9 @@ import (
 type podNetwork struct {
 	// binding is held while the namespace is compared with the guest.
 	binding sync.Mutex
+	// bound is closed when the namespace was compared for the first process.
+	bound     chan struct{}
+	boundOnce sync.Once
 	// warned counts warnings about an empty namespace.
 	warned int
 
@@ -33,6 +36,7 @@ type podNetwork struct {
 type link struct {
 	endpoint network.Endpoint
 	tap      string
+	device   string     // the endpoint's name when it was joined
 	files    []*os.File // queues, until the VMM has them
 	vhost    []*os.File // of vhost-net, one per queue or none, as long
 	// path is where the guest finds a device that was plugged later.
@@ -124,9 +128,9 @@ func (s *Sandbox) scan() (network.State, error) {
 
 // connect joins an endpoint to a new TAP device.
 func (s *Sandbox) connect(ctx context.Context, ep network.Endpoint) (link, error) {
-	l := link{endpoint: ep, tap: network.TapName(ep.Index)}
+	l := link{endpoint: ep, tap: network.TapName(ep.Index), device: ep.Name}
 	netns := s.network.path()
-	err := s.resources.acquire(ctx, tapOf(netns, l.tap, ep.Name), func() (err error) {
+	err := s.resources.acquire(ctx, tapOf(netns, l.tap, l.device), func() (err error) {
 		l.files, err = s.drivers.Network.Connect(netns, l.tap, ep, s.size().Queues)
 		return err
 	})
@@ -139,9 +143,9 @@ func (s *Sandbox) connect(ctx context.Context, ep network.Endpoint) (link, error
 	return l, nil
 }
 
-// bindNetwork gives the guest what appeared in the pod's namespace since it was
-// last looked at: engines plug interfaces after a container was created and
-// before it is started.
+// bindNetwork makes the guest's network what is in the pod's namespace now:
+// engines plug interfaces after a container was created and before it is
+// started, and others while it runs.
 func (s *Sandbox) bindNetwork(ctx context.Context) error {
 	if !s.networked() {
 		return nil
@@ -152,7 +156,10 @@ func (s *Sandbox) bindNetwork(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var changed []link
+	changed, err := s.unplugAbsent(ctx, state)
+	if err != nil {
+		return err
+	}
 	for _, ep := range state.Endpoints {
 		l, news, err := s.follow(ctx, ep)
 		if err != nil {
@@ -162,7 +169,11 @@ func (s *Sandbox) bindNetwork(ctx context.Context) error {
 			changed = append(changed, l)
 		}
 	}
-	return s.describeNetwork(ctx, changed, state)
+	if err := s.describeNetwork(ctx, changed, state); err != nil {
+		return err
+	}
+	s.network.boundOnce.Do(func() { close(s.network.bound) })
+	return nil
 }
 
 // follow plugs an endpoint that is new, and tells whether the guest has to hear
@@ -199,13 +210,13 @@ func (s *Sandbox) plug(ctx context.Context, ep network.Endpoint) (link, error) {
 	defer cancel()
 	path, err := plugger.PlugNIC(bounded, l.nic())
 	if err != nil {
-		undo := s.resources.release(context.WithoutCancel(ctx), tapOf(s.network.path(), l.tap, ep.Name))
+		undo := s.resources.release(context.WithoutCancel(ctx), tapOf(s.network.path(), l.tap, l.device))
 		if undo != nil {
 			s.log.WithError(undo).Warn("cannot take back an interface that the VM refused")
 		}
 		return link{}, fmt.Errorf("plug interface %s into the VM: %w", ep.Name, err)
 	}
-	known := link{endpoint: ep, tap: l.tap, path: path}
+	known := link{endpoint: ep, tap: l.tap, device: l.device, path: path}
 	s.network.add(known)
 	s.log.WithFields(map[string]any{"interface": ep.Name, "mac": ep.MAC.String()}).Info("an interface was plugged into the running VM")
 	return known, nil

@@ -6,6 +6,7 @@ import (
 	"context"
 	"net/netip"
 	"reflect"
+	"slices"
 	"strconv"
 
 	"golang.org/x/sys/unix"
@@ -27,7 +28,7 @@ func (s *Sandbox) describeNetwork(ctx context.Context, links []link, state netwo
 		}
 	}
 	known := &s.network
-	if len(state.Routes) > 0 && (len(links) > 0 || !reflect.DeepEqual(known.routes, state.Routes)) {
+	if len(state.Routes) > 0 && len(links) > 0 || !slices.Equal(known.routes, state.Routes) {
 		_, err := ask(ctx, agent, "set the guest's routes", requestTimeout, agent.service.UpdateRoutes,
 			&agentpb.UpdateRoutesRequest{Routes: routesToGuest(state.Routes)})
 		if err != nil {

@@ -80,6 +80,7 @@ func New(o Options, d Drivers) (*Sandbox, error) {
 		containers: map[string]*Container{},
 		allowed:    o.Resources,
 		liveness:   defaultLiveness(),
+		network:    podNetwork{bound: make(chan struct{})},
 	}
 	return s, nil
 }
@@ -155,6 +156,7 @@ func (s *Sandbox) Start(ctx context.Context) error {
 	go s.collectOOM()
 	go s.watchAgent()
 	go s.forwardPorts()
+	go s.watchNetwork()
 	return nil
 }
 

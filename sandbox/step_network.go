@@ -85,7 +85,7 @@ func (s *Sandbox) undoNetwork(ctx context.Context) error {
 	s.network.closeFiles()
 	var errs []error
 	for _, l := range s.network.list() {
-		errs = append(errs, s.resources.release(ctx, tapOf(s.network.path(), l.tap, l.endpoint.Name)))
+		errs = append(errs, s.resources.release(ctx, tapOf(s.network.path(), l.tap, l.device)))
 	}
 	return errors.Join(errs...)
 }

@@ -20,6 +20,9 @@ const (
 	// requestTimeout bounds all calls that change the guest and for which there
 	// is no reason to differ.
 	requestTimeout = 30 * time.Second
+	// unplugTimeout bounds the guest's letting go of a device: some controllers
+	// give people five seconds to think better of it.
+	unplugTimeout = 60 * time.Second
 	// queryTimeout bounds calls that only read: kubelet asks for statistics
 	// every ten seconds, and a late answer is of no use to it.
 	queryTimeout = 10 * time.Second

@@ -28,6 +28,8 @@ type Network struct {
 	timeout time.Duration
 	// mu orders changes of links: a rename may move another link away.
 	mu sync.Mutex
+	// routes are those of the last request.
+	routes []*netlink.Route
 }
 
 // New returns the network of the calling thread's network namespace.

@@ -187,6 +187,43 @@ func TestRoutesAndNeighbors(t *testing.T) {
 	contain(t, ip(t, "neigh"), "169.254.1.1 dev eth0 lladdr 02:00:00:00:00:0a PERMANENT", "fe80::1 dev eth0 lladdr 02:00:00:00:00:0b")
 }
 
+// A route that a later request does not have goes; one that somebody in the guest
+// made stays, and so does one that went by itself.
+func TestRoutesThatGo(t *testing.T) {
+	n := newNetwork(t)
+	n.tap(t, "eth0", "02:00:00:00:00:01")
+	if err := n.UpdateInterface(t.Context(), &typespb.Interface{Name: "eth0", HwAddr: "02:00:00:00:00:01", IPAddresses: []*typespb.IPAddress{
+		{Address: "10.1.0.2", Mask: "24"}, {Address: "fd00::2", Mask: "64"},
+	}}); err != nil {
+		t.Fatal(err)
+	}
+	routes := []*typespb.Route{
+		{Gateway: "10.1.0.1", Device: "eth0"},
+		{Dest: "10.5.0.0/16", Gateway: "10.1.0.1", Device: "eth0"},
+		{Dest: "10.6.0.0/16", Device: "eth0", Scope: 253},
+		{Family: typespb.IPFamily_v6, Gateway: "fd00::1", Device: "eth0"},
+	}
+	if err := n.UpdateRoutes(routes); err != nil {
+		t.Fatal(err)
+	}
+	ip(t, "route", "add", "10.7.0.0/16", "dev", "eth0")
+	if err := n.UpdateRoutes([]*typespb.Route{{Gateway: "10.1.0.7", Device: "eth0"}}); err != nil {
+		t.Fatal(err)
+	}
+	out := ip(t, "route") + ip(t, "-6", "route")
+	contain(t, out, "default via 10.1.0.7", "10.7.0.0/16 dev eth0")
+	for _, gone := range []string{"10.1.0.1", "10.5.0.0", "10.6.0.0", "fd00::1"} {
+		if strings.Contains(out, gone) {
+			t.Errorf("%s is left in\n%s", gone, out)
+		}
+	}
+	ip(t, "route", "del", "default")
+	if err := n.UpdateRoutes(nil); err != nil {
+		t.Fatal(err)
+	}
+	contain(t, ip(t, "route"), "10.7.0.0/16 dev eth0")
+}
+
 func TestBadNetwork(t *testing.T) {
 	n := newNetwork(t)
 	n.timeout = 50 * time.Millisecond

@@ -16,10 +16,12 @@ import (
 	"github.com/katapod/katapod/protocols/typespb"
 )
 
-// UpdateRoutes adds routes to the main table. A route whose gateway needs
-// another one comes after it, whatever the order of the request: routes without
-// gateway first, then those to networks, then the default ones. A route that is
-// there already is replaced.
+// UpdateRoutes makes the routes of the main table those of the request: it adds
+// them, and takes away those of the request before that are not in this one.
+// Routes that others made stay. A route whose gateway needs another one comes
+// after it, whatever the order of the request: routes without gateway first, then
+// those to networks, then the default ones. A route that is there already is
+// replaced.
 func (n *Network) UpdateRoutes(in []*typespb.Route) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -37,7 +39,33 @@ func (n *Network) UpdateRoutes(in []*typespb.Route) error {
 			return fmt.Errorf("add the route %s: %w", r, err)
 		}
 	}
+	before := n.routes
+	n.routes = routes
+	return n.removeRoutes(before, routes)
+}
+
+// removeRoutes takes away what is not kept. A route that is not there any more,
+// since its link has gone, is no error.
+func (n *Network) removeRoutes(routes, kept []*netlink.Route) error {
+	for _, r := range routes {
+		same := func(k *netlink.Route) bool { return k.Family == r.Family && destination(k) == destination(r) }
+		if slices.ContainsFunc(kept, same) {
+			continue
+		}
+		if err := n.nl.RouteDel(r); err != nil && !errors.Is(err, unix.ESRCH) && !errors.Is(err, unix.ENODEV) {
+			return fmt.Errorf("remove the route %s: %w", r, err)
+		}
+	}
 	return nil
+}
+
+// destination is that of a route as text, by which the kernel tells routes of the
+// metric 0 apart.
+func destination(r *netlink.Route) string {
+	if r.Dst == nil {
+		return ""
+	}
+	return r.Dst.String()
 }
 
 func rank(r *netlink.Route) int {
