@@ -113,7 +113,8 @@ func (p *Pod) Sandbox() (Sandbox, error) {
 }
 
 // Complete gives a container of the pod what comes from the pod: sysctls, and
-// mounts that the engine left to the shim. The spec's own take precedence.
+// mounts that the engine left to the shim. The spec's own take precedence, except
+// for a tmpfs that is in each container's spec by default.
 func (p *Pod) Complete(spec *specs.Spec) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -121,8 +122,12 @@ func (p *Pod) Complete(spec *specs.Spec) {
 		return
 	}
 	for _, m := range p.mounts {
-		if !slices.ContainsFunc(spec.Mounts, func(own specs.Mount) bool { return own.Destination == m.Destination }) {
+		at := slices.IndexFunc(spec.Mounts, func(own specs.Mount) bool { return own.Destination == m.Destination })
+		switch {
+		case at < 0:
 			spec.Mounts = append(spec.Mounts, m)
+		case spec.Mounts[at].Type == "tmpfs":
+			spec.Mounts[at] = m
 		}
 	}
 	if sysctls := p.sandbox.Options().Sysctls; len(sysctls) > 0 && spec.Linux != nil {

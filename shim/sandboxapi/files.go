@@ -33,7 +33,13 @@ func podFiles(bundle, hostname, resolvConf string) ([]specs.Mount, error) {
 			Options: []string{"rbind", "rprivate", "rw"},
 		})
 	}
-	return mounts, nil
+	return append(mounts, podShm()), nil
+}
+
+// podShm is the /dev/shm that the pod's containers share. An engine that leaves the
+// pod to the shim gives each container one of its own.
+func podShm() specs.Mount {
+	return specs.Mount{Destination: "/dev/shm", Type: "bind", Source: "/dev/shm", Options: []string{"rbind", "rprivate", "rw"}}
 }
 
 // hosts is what a host's own file has for itself. Kubernetes mounts another one

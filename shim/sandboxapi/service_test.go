@@ -170,9 +170,15 @@ func TestThePodIsWhatItsConfigurationSays(t *testing.T) {
 	if strings.Join(o.DNS, "\n")+"\n" != want {
 		t.Errorf("DNS %q", o.DNS)
 	}
-	spec := &specs.Spec{Mounts: []specs.Mount{{Destination: "/etc/hosts", Source: "/own"}}, Linux: &specs.Linux{}}
+	spec := &specs.Spec{Linux: &specs.Linux{}, Mounts: []specs.Mount{
+		{Destination: "/etc/hosts", Source: "/own"},
+		{Destination: "/dev/shm", Type: "tmpfs", Source: "shm"}, // containerd's default, of the container alone
+	}}
 	b.Pod.Complete(spec)
-	if len(spec.Mounts) != 3 || spec.Mounts[0].Source != "/own" || spec.Linux.Sysctl["net.core.somaxconn"] != "1024" {
+	if shm := spec.Mounts[1]; shm.Type != "bind" || shm.Source != "/dev/shm" {
+		t.Errorf("the pod's /dev/shm is %+v in a container", shm)
+	}
+	if len(spec.Mounts) != 4 || spec.Mounts[0].Source != "/own" || spec.Linux.Sysctl["net.core.somaxconn"] != "1024" {
 		t.Errorf("a container of the pod gets %+v, sysctls %v", spec.Mounts, spec.Linux.Sysctl)
 	}
 }
