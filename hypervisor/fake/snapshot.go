@@ -4,6 +4,7 @@ package fake
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 
@@ -22,12 +23,31 @@ func (vm *VM) Save(ctx context.Context) error {
 		return fmt.Errorf("save VM %s: %w", vm.cfg.ID, err)
 	}
 	vm.paused = true
-	for path, text := range map[string]string{vm.cfg.SaveTo.Memory: "memory", vm.cfg.SaveTo.State: "state"} {
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-			return fmt.Errorf("save VM %s: %w", vm.cfg.ID, err)
-		}
+	if err := os.WriteFile(vm.cfg.SaveTo.State, []byte("state"), 0o600); err != nil {
+		return fmt.Errorf("save VM %s: %w", vm.cfg.ID, err)
 	}
+	vm.saved.Store(true)
 	return nil
+}
+
+// makeMemory makes the memory file of a VM to be saved.
+func (vm *Bare) makeMemory() error {
+	if vm.cfg.SaveTo == nil {
+		return nil
+	}
+	f, err := os.OpenFile(vm.cfg.SaveTo.Memory, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return fmt.Errorf("make the memory file of a VM to be saved: %w", err)
+	}
+	_, err = f.WriteString("memory")
+	return errors.Join(err, f.Close())
+}
+
+// dropMemory removes the memory file of a VM that was not saved.
+func (vm *Bare) dropMemory() {
+	if vm.cfg.SaveTo != nil && !vm.saved.Load() {
+		_ = os.Remove(vm.cfg.SaveTo.Memory) // A test sees what is left.
+	}
 }
 
 // Shape implements [hypervisor.Snapshotter].

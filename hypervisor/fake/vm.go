@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/containerd/errdefs"
@@ -29,6 +30,7 @@ type Bare struct {
 	life    *life.Cycle
 	guest   *guest
 	console *tail.Buffer
+	saved   atomic.Bool
 
 	mu       sync.Mutex
 	process  *process
@@ -77,21 +79,31 @@ func (vm *Bare) Start(ctx context.Context) error {
 	if err := vm.life.Begin(); err != nil {
 		return fmt.Errorf("VM %s: %w", vm.cfg.ID, err)
 	}
-	err := vm.checkSnapshot()
+	err := vm.launch(ctx)
 	if err == nil {
-		var p *process
-		if p, err = startProcess(); err == nil {
-			if err = vm.bringUp(ctx, p); err == nil {
-				go vm.watch(p)
-				return nil
-			}
-			p.kill()
-			p.wait()
-		}
+		return nil
 	}
 	err = fmt.Errorf("start VM %s: %w", vm.cfg.ID, err)
 	vm.guest.end()
 	vm.life.Fail(hypervisor.Exit{Cause: err, Console: vm.console.String()})
+	return err
+}
+
+// launch does the work of Start.
+func (vm *Bare) launch(ctx context.Context) error {
+	if err := errors.Join(vm.checkSnapshot(), vm.makeMemory()); err != nil {
+		return err
+	}
+	p, err := startProcess()
+	if err == nil {
+		if err = vm.bringUp(ctx, p); err == nil {
+			go vm.watch(p)
+			return nil
+		}
+		p.kill()
+		p.wait()
+	}
+	vm.dropMemory()
 	return err
 }
 
@@ -119,6 +131,7 @@ func (vm *Bare) bringUp(ctx context.Context, p *process) error {
 func (vm *Bare) watch(p *process) {
 	how := p.wait()
 	vm.guest.end()
+	vm.dropMemory()
 	vm.mu.Lock()
 	cause := vm.diedOf
 	vm.mu.Unlock()

@@ -120,6 +120,10 @@ func (b Builder) build(ctx context.Context, key Key, from ingredients) (err erro
 	if err := b.Store.makeRoom(bytes); err != nil {
 		return err
 	}
+	// What is there is not whole, see Find.
+	if err := b.Store.Remove(key); err != nil {
+		return err
+	}
 	if err := os.Rename(whole, b.Store.dir(key)); err != nil {
 		return fmt.Errorf("put it in its place: %w", err)
 	}
