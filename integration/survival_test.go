@@ -142,13 +142,3 @@ func TestExecInParallel(t *testing.T) {
 	execs.Wait()
 	t.Logf("12 processes took %s", time.Since(begin).Round(time.Millisecond))
 }
-
-// One PID namespace for all containers of a pod, when the pod asks for it.
-func TestPodSharedPID(t *testing.T) {
-	pod := startPod(t, node.Pod{Name: "share-pid", SharePID: true})
-	pod.start(node.Container{Name: "one", Args: []string{"sleep", "1234"}})
-	two := pod.start(node.Container{Name: "two", Args: []string{"probe", "pause"}})
-	if got := pod.exec(two, "ps"); !strings.Contains(got, "sleep 1234") {
-		t.Errorf("container two does not see container one's process: %q", got)
-	}
-}

@@ -22,6 +22,7 @@ type Pod struct {
 	HostNetwork bool // in the node's network namespace
 	SharePID    bool // one PID namespace for all containers
 	Hostname    string
+	Sysctls     map[string]string
 	CPUQuota    int64 // microseconds of each period of 100000
 	Memory      int64 // bytes
 }
@@ -145,6 +146,7 @@ func (n *Node) writePod(p Pod) (string, error) {
 	linux := map[string]any{
 		"cgroup_parent":    "/" + n.Name(),
 		"security_context": map[string]any{"namespace_options": namespaces},
+		"sysctls":          p.Sysctls,
 	}
 	if p.CPUQuota > 0 || p.Memory > 0 {
 		linux["resources"] = map[string]any{
