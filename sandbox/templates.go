@@ -4,7 +4,10 @@ package sandbox
 
 import (
 	"context"
+	"fmt"
 	"io"
+
+	"github.com/containerd/errdefs"
 
 	"github.com/katapod/katapod/hypervisor"
 	"github.com/katapod/katapod/sandbox/config"
@@ -58,6 +61,27 @@ func (h hostTemplates) Request(c hypervisor.Config) (func(), error) {
 
 // Remove implements [Templates].
 func (h hostTemplates) Remove(key template.Key) error { return h.store.Remove(key) }
+
+// MakeTemplate makes the template for pods of the configuration's own size that
+// say nothing else, and waits for it.
+func MakeTemplate(ctx context.Context, c config.Config, program string) error {
+	drivers, err := DefaultDrivers(c)
+	if err != nil {
+		return err
+	}
+	s := &Sandbox{options: Options{Config: c}, drivers: drivers}
+	if err := s.check(ctx); err != nil {
+		return err
+	}
+	if s.sharesFromStart() {
+		return fmt.Errorf("%w: %w", errShareFromStart, errdefs.ErrNotImplemented)
+	}
+	r := template.Request{Store: template.Store{Dir: c.TemplateDir()}, Config: s.cloneConfig()}
+	if err := template.Run(ctx, program, r); err != nil {
+		return fmt.Errorf("make a template: %w", err)
+	}
+	return nil
+}
 
 // ServeBuilder is the main of a process that makes a template, see [HostTemplates].
 func ServeBuilder(ctx context.Context, input io.Reader) error {

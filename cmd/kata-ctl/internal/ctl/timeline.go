@@ -27,7 +27,8 @@ type step struct {
 
 // timelineFile is the form of timeline.json.
 type timelineFile struct {
-	Steps []step `json:"steps"`
+	Origin sandbox.Origin `json:"origin"`
+	Steps  []step         `json:"steps"`
 }
 
 func steps(list []sandbox.Step) []step {
@@ -67,7 +68,18 @@ func (t Tool) timeline(_ context.Context, f flags) error {
 	if f.json {
 		return t.writeJSON(line)
 	}
+	t.printOrigin(line.Origin)
 	return t.printSteps(line.Steps)
+}
+
+// printOrigin says how the VM came up, unless an older version did not note it.
+func (t Tool) printOrigin(o sandbox.Origin) {
+	switch o.Kind {
+	case sandbox.OriginTemplate:
+		fmt.Fprintln(t.Out, "from template", o.Template)
+	case sandbox.OriginBoot:
+		fmt.Fprintln(t.Out, "booted:", o.Reason)
+	}
 }
 
 func (t Tool) printSteps(list []step) error {

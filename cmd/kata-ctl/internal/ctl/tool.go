@@ -31,6 +31,8 @@ type Tool struct {
 	Out, Err io.Writer
 	// Pods boots the VM of the check.
 	Pods Pods
+	// Program is started, with [template.Command], to make templates.
+	Program string
 }
 
 // command is one subcommand. It gets its flags parsed.
@@ -44,6 +46,7 @@ func commands() []command {
 		{"check", "", "boot a VM as a pod would and ask its agent; exit 0 only if it answers", Tool.check},
 		{"env", "", "show what pods on this host run with, and why", Tool.env},
 		{"sandboxes", "", "list the pods that have state on this host", Tool.sandboxes},
+		{"template", "[list|make|check|remove <key>|remove all]", "show, make, check or remove the saved VMs that pods start from", Tool.template},
 		{"timeline", "<sandbox id>", "show how long each step of a pod's start took", Tool.timeline},
 		{"version", "", "show the version", Tool.version},
 	}
