@@ -1,6 +1,6 @@
 # shellcheck shell=bash
-# The part of the guest's root that comes from Debian packages and from this
-# folder, everything but the agent: assembled once, kept in the cache under a
+# The part of the guest's root that comes from Debian and from this folder,
+# everything but the agent: assembled once, kept in the cache under a
 # hash of what it is made from. Sourced by build-image.
 
 tree_libraries=usr/lib/x86_64-linux-gnu
@@ -9,6 +9,7 @@ tree_key() {
 	(
 		cd "$here"
 		cat packages.lock files.list links.list tree.bash
+		crun_key
 		find skeleton -type f | sort | xargs sha256sum
 	) | sha256sum | cut -c1-16
 }
@@ -133,6 +134,8 @@ assemble_tree() {
 	mkdir "$result/root"
 	take_files "$result/stage" "$result/root"
 	take_libraries "$result/stage" "$result/root"
+	install -D "$(built_crun)" "$result/root/usr/bin/crun"
+	echo "crun built $(sha256sum <"$result/root/usr/bin/crun" | cut -d' ' -f1)" >>"$result/manifest"
 	add_skeleton "$result/root"
 	fix_permissions "$result/root"
 	rm -rf "$result/packages" "$result/stage"
