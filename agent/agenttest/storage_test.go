@@ -100,7 +100,7 @@ func testHotplug(t *testing.T, g *guestUser) {
 		}})
 		made <- err
 	}()
-	time.Sleep(200 * time.Millisecond) // so that the call is most likely waiting
+	g.waitOverlay(t, id) // the storage before the disk: what the call does next is to wait for that
 	g.plug(t)
 	if err := <-made; err != nil {
 		t.Fatal(err)
@@ -109,6 +109,24 @@ func testHotplug(t *testing.T, g *guestUser) {
 	r, err := g.agent.GetVolumeStats(g.ctx, &agentpb.VolumeStatsRequest{VolumeGuestPath: scratchDir})
 	if err != nil || r.Usage[0].Total < 10<<20 {
 		t.Errorf("volume %v: %v", r, err)
+	}
+}
+
+// waitOverlay waits until the container's overlay is mounted. The agent has no call that waits for it, but one that tells
+// a mount from a directory: the file system of this one cannot be resized.
+func (g *guestUser) waitOverlay(t *testing.T, id string) {
+	t.Helper()
+	r := &agentpb.ResizeVolumeRequest{VolumeGuestPath: overlay(id).MountPoint}
+	for wait := time.Millisecond; ; wait = min(2*wait, 100*time.Millisecond) {
+		_, err := g.agent.ResizeVolume(g.ctx, r)
+		if code(err) == unimplemented {
+			return
+		}
+		select {
+		case <-time.After(wait):
+		case <-g.ctx.Done():
+			t.Fatalf("the overlay of %s is not mounted: %v", id, err)
+		}
 	}
 }
 
