@@ -33,6 +33,8 @@ type Options struct {
 	// Config is the template of another containerd's configuration, for text/template: it can use what that of
 	// containerd 2.4 in this package uses. Empty means that one.
 	Config string
+	// MoreConfig is added to the end of the configuration.
+	MoreConfig string
 }
 
 // CacheDir is $KATAPOD_CACHE, or ~/.cache/katapod.
@@ -71,7 +73,7 @@ func Start(ctx context.Context, o Options) (*Node, error) {
 	}
 	layout.Over = o.Programs
 	n := &Node{Layout: layout, progress: o.Progress, lock: lock}
-	if err := n.start(ctx, o.Cache, cmp.Or(o.Config, containerdTemplate)); err != nil {
+	if err := n.start(ctx, o.Cache, cmp.Or(o.Config, containerdTemplate)+o.MoreConfig); err != nil {
 		cleaning, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
 		defer cancel()
 		return nil, errors.Join(err, n.Stop(cleaning))

@@ -24,6 +24,7 @@ type release struct {
 	says         string      // what `containerd --version` has to contain
 	debian       node.Debian // where it comes from; without packages it is package node's own, built from source
 	config       string      // template of its configuration; empty is package node's
+	more         string      // what is added to the configuration
 	task         int         // version of the Task API that the shim has to offer it
 	snapshotters []string
 }
@@ -62,7 +63,7 @@ func debian(suite, version, sum string) node.Debian {
 func (r release) start(t *testing.T) *engine.Engine {
 	t.Helper()
 	engine.Require(t)
-	options := node.Options{Name: r.node, Config: r.config}
+	options := node.Options{Name: r.node, Config: r.config, MoreConfig: r.more}
 	if len(r.debian.Packages) > 0 {
 		options.Programs = filepath.Join(engine.Unpack(t, r.debian), "usr/bin")
 	}
