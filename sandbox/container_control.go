@@ -109,8 +109,9 @@ func (c *Container) Stats(ctx context.Context) (*agentpb.StatsContainerResponse,
 		&agentpb.StatsContainerRequest{ContainerId: c.id})
 }
 
-// Pids are the host's: processes of a guest have none, and the agent protocol
-// does not list them. While init runs it is the VMM's pid that stands for all.
+// Pids are the host's, and processes of a guest have none there: while init runs it
+// is the VMM's pid that stands for all. The guest's own pids would be those of
+// strangers to who looks them up on the host, as docker top does with ps(1).
 func (c *Container) Pids(context.Context) ([]int, error) {
 	if s := c.Status(); s != StatusRunning && s != StatusPaused {
 		return nil, nil
