@@ -126,7 +126,7 @@ func typeOf(f protoreflect.FieldDescriptor) string {
 }
 
 // TestWireContract pins every number, name and type, both ways: nothing may be
-// missing, and nothing of our own may sit in the upstream name space.
+// missing, and nothing of our own may sit among upstream's numbers.
 func TestWireContract(t *testing.T) {
 	want, got := readTable(t), generated()
 	if len(want) < 100 {

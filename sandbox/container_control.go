@@ -90,8 +90,11 @@ func (c *Container) Update(ctx context.Context, r *specs.LinuxResources) error {
 		return fmt.Errorf("update container %s: %w", c.id, err)
 	}
 	agent := c.sandbox.guest()
-	_, err = ask(ctx, agent, "update container "+c.id, requestTimeout, agent.service.UpdateContainer,
-		&agentpb.UpdateContainerRequest{ContainerId: c.id, Resources: resources})
+	req := &agentpb.UpdateContainerRequest{ContainerId: c.id}
+	if err := agent.setResources(req, resources); err != nil {
+		return fmt.Errorf("update container %s: %w", c.id, err)
+	}
+	_, err = ask(ctx, agent, "update container "+c.id, requestTimeout, agent.service.UpdateContainer, req)
 	return err
 }
 

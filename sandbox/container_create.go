@@ -102,16 +102,16 @@ func (c *Container) create(ctx context.Context, o ContainerOptions) error {
 		return err
 	}
 	sharedPID := c.choosePID(o.Spec)
-	guest, err := spec.ToGuest(o.Spec, spec.Env{
+	env := spec.Env{
 		ContainerID: c.id, RootPath: root.GuestPath, SharedPIDNS: sharedPID,
 		Mounts: plan.Mounts, Devices: plan.Devices, VCPUs: s.size().VCPUs,
 		DisableSeccomp: s.options.Config.Runtime.DisableGuestSeccomp,
 		DisableSELinux: s.options.Config.Hypervisor.DisableGuestSELinux,
-	})
-	if err != nil {
+	}
+	req := &agentpb.CreateContainerRequest{ContainerId: c.id, ExecId: c.id, SandboxPidns: sharedPID}
+	if err := c.setSpec(req, o, env); err != nil {
 		return err
 	}
-	guest.Process.Terminal = o.Terminal
 	storages, err := c.placeRoot(ctx, root)
 	if err != nil {
 		return err
@@ -123,10 +123,25 @@ func (c *Container) create(ctx context.Context, o ContainerOptions) error {
 	if err := c.runCreateHooks(ctx); err != nil {
 		return err
 	}
-	return c.createInGuest(ctx, &agentpb.CreateContainerRequest{
-		ContainerId: c.id, ExecId: c.id, OCI: guest, Devices: devices,
-		Storages: append(storages, more...), SandboxPidns: sharedPID,
-	})
+	req.Devices, req.Storages = devices, append(storages, more...)
+	return c.createInGuest(ctx, req)
+}
+
+// setSpec puts the guest's form of the spec into the request, and says in the log
+// what of it was dropped.
+func (c *Container) setSpec(req *agentpb.CreateContainerRequest, o ContainerOptions, env spec.Env) error {
+	guest, err := spec.ToGuest(o.Spec, env)
+	if err != nil {
+		return err
+	}
+	for _, note := range spec.Notes(o.Spec, env) {
+		c.log().Info(note)
+	}
+	guest.Process.Terminal = o.Terminal
+	if err := c.sandbox.guest().setSpec(req, guest); err != nil {
+		return fmt.Errorf("OCI spec of container %s: %w", c.id, err)
+	}
+	return nil
 }
 
 // planMounts plans the mounts and the block devices of a spec. The devices that a

@@ -80,7 +80,7 @@ func (c *Container) DeleteExec(execID string) error {
 // launchExec asks the agent to run the process.
 func (p *Process) launchExec(ctx context.Context, process *specs.Process) error {
 	c := p.container
-	guest, err := spec.ProcessToGuest(process)
+	guest, err := spec.ProcessToGuest(process, c.sandbox.size().VCPUs)
 	if err != nil {
 		return err
 	}
@@ -91,14 +91,16 @@ func (p *Process) launchExec(ctx context.Context, process *specs.Process) error 
 	}
 	defer done()
 	if size := p.takeSize(); size != nil {
-		guest.ConsoleSize = size
+		guest.ConsoleSize = &specs.Box{Height: uint(size.Height), Width: uint(size.Width)}
+	}
+	agent := c.sandbox.guest()
+	req := &agentpb.ExecProcessRequest{ContainerId: c.id, ExecId: p.guestID}
+	if err := agent.setProcess(req, guest); err != nil {
+		return err
 	}
 	err = p.withStreams(ctx, func(ctx context.Context, t streamTokens) error {
-		agent := c.sandbox.guest()
-		_, err := ask(ctx, agent, "run "+p.String(), requestTimeout, agent.service.ExecProcess, &agentpb.ExecProcessRequest{
-			ContainerId: c.id, ExecId: p.guestID, Process: guest,
-			StdinPort: uint32(t.stdin), StdoutPort: uint32(t.stdout), StderrPort: uint32(t.stderr),
-		})
+		req.StdinPort, req.StdoutPort, req.StderrPort = uint32(t.stdin), uint32(t.stdout), uint32(t.stderr)
+		_, err := ask(ctx, agent, "run "+p.String(), requestTimeout, agent.service.ExecProcess, req)
 		return err
 	})
 	if err != nil {

@@ -29,7 +29,11 @@ func (c *Container) Exec(ctx context.Context, execID string, spec *specs.Process
 		p.streams.discard()
 		return err
 	}
-	started, err := c.runtime.Exec(ctx, c.id, c.config.Bundle, spec, p.streams.child)
+	var started Started
+	err = withScheduling(spec, func() (err error) {
+		started, err = c.runtime.Exec(ctx, c.id, c.config.Bundle, spec, p.streams.child)
+		return err
+	})
 	if err != nil {
 		p.streams.discard()
 		c.drop(execID)

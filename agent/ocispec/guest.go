@@ -11,8 +11,8 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 )
 
-// runtimeVersion is the version written to bundles. The wire carries fields of
-// version 1.0 only, and crun before 1.9 refuses any other.
+// runtimeVersion is the version written to bundles. crun before 1.9 refuses any
+// other, and reads fields of later ones all the same.
 const runtimeVersion = "1.0.2"
 
 // Guest is what the guest has for one container.
@@ -56,6 +56,7 @@ func (g Guest) Apply(spec *specs.Spec) (sysctls map[string]string, err error) {
 	}
 	sysctls, spec.Linux.Sysctl = spec.Linux.Sysctl, nil
 	g.addHooks(spec)
+	renameForCrun(spec)
 	return sysctls, nil
 }
 

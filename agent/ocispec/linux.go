@@ -18,7 +18,7 @@ func linux(in *agentpb.Linux) *specs.Linux {
 		UIDMappings:       each(in.UIDMappings, idMapping),
 		GIDMappings:       each(in.GIDMappings, idMapping),
 		Sysctl:            in.Sysctl,
-		Resources:         Resources(in.Resources),
+		Resources:         resources(in.Resources),
 		CgroupsPath:       in.CgroupsPath,
 		Namespaces:        each(in.Namespaces, namespace),
 		Devices:           each(in.Devices, device),

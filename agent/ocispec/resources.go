@@ -10,8 +10,7 @@ import (
 	"github.com/katapod/katapod/protocols/agentpb"
 )
 
-// Resources returns the limits of a container; nil stays nil.
-func Resources(in *agentpb.LinuxResources) *specs.LinuxResources {
+func resources(in *agentpb.LinuxResources) *specs.LinuxResources {
 	if in == nil {
 		return nil
 	}

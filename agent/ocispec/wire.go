@@ -11,27 +11,18 @@ import (
 	"github.com/katapod/katapod/protocols/agentpb"
 )
 
-// FromWire returns the specification of a container. A specification without
-// process or root, or for another operating system, is an error.
-func FromWire(in *agentpb.Spec) (*specs.Spec, error) {
+// fromWire reads the protocol's own message. See [Container].
+func fromWire(in *agentpb.Spec) (*specs.Spec, error) {
 	switch {
 	case in == nil:
 		return nil, fmt.Errorf("the request has no OCI specification: %w", errdefs.ErrInvalidArgument)
 	case in.Solaris != nil || in.Windows != nil:
 		return nil, fmt.Errorf("the OCI specification is for Solaris or Windows, the guest runs Linux: %w", errdefs.ErrInvalidArgument)
-	case in.Process == nil:
-		return nil, fmt.Errorf("the OCI specification has no process: %w", errdefs.ErrInvalidArgument)
-	case in.Root == nil || in.Root.Path == "":
-		return nil, fmt.Errorf("the OCI specification has no root path: %w", errdefs.ErrInvalidArgument)
-	}
-	process, err := Process(in.Process)
-	if err != nil {
-		return nil, err
 	}
 	return &specs.Spec{
 		Version:     in.Version,
-		Process:     process,
-		Root:        &specs.Root{Path: in.Root.Path, Readonly: in.Root.Readonly},
+		Process:     process(in.Process),
+		Root:        root(in.Root),
 		Hostname:    in.Hostname,
 		Mounts:      each(in.Mounts, mount),
 		Hooks:       hooks(in.Hooks),
@@ -40,14 +31,18 @@ func FromWire(in *agentpb.Spec) (*specs.Spec, error) {
 	}, nil
 }
 
-// Process returns the specification of a process. One without arguments is an
-// error.
-func Process(in *agentpb.Process) (*specs.Process, error) {
-	if len(in.GetArgs()) == 0 {
-		return nil, fmt.Errorf("the process has no arguments: %w", errdefs.ErrInvalidArgument)
+func root(in *agentpb.Root) *specs.Root {
+	if in == nil {
+		return nil
 	}
-	// Zero is the neutral value, not an absent one: without it the process
-	// would inherit the agent's own score, which protects the agent.
+	return &specs.Root{Path: in.Path, Readonly: in.Readonly}
+}
+
+func process(in *agentpb.Process) *specs.Process {
+	if in == nil {
+		return nil
+	}
+	// Zero is a value of its own here.
 	score := int(in.OOMScoreAdj)
 	return &specs.Process{
 		Terminal:        in.Terminal,
@@ -62,7 +57,7 @@ func Process(in *agentpb.Process) (*specs.Process, error) {
 		ApparmorProfile: in.ApparmorProfile,
 		OOMScoreAdj:     &score,
 		SelinuxLabel:    in.SelinuxLabel,
-	}, nil
+	}
 }
 
 func box(in *agentpb.Box) *specs.Box {

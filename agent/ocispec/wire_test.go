@@ -88,7 +88,7 @@ func leaves(m protoreflect.Message, path string, visit func(path string, change 
 
 func encode(t *testing.T, in *agentpb.Spec) string {
 	t.Helper()
-	out, err := FromWire(in)
+	out, err := Container(in, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -135,14 +135,14 @@ func TestRefusedSpecifications(t *testing.T) {
 		"no root":        {Process: process},
 		"another system": {Root: root, Process: process, Windows: &agentpb.Windows{}},
 	} {
-		if _, err := FromWire(spec); !errors.Is(err, errdefs.ErrInvalidArgument) {
+		if _, err := Container(spec, nil); !errors.Is(err, errdefs.ErrInvalidArgument) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 }
 
 func TestAbsentNumbers(t *testing.T) {
-	spec, err := FromWire(&agentpb.Spec{
+	spec, err := Container(&agentpb.Spec{
 		Root: &agentpb.Root{Path: "/"}, Process: &agentpb.Process{Args: []string{"true"}},
 		Linux: &agentpb.Linux{
 			Resources: &agentpb.LinuxResources{
@@ -153,7 +153,7 @@ func TestAbsentNumbers(t *testing.T) {
 				{Names: []string{"a"}}, {Names: []string{"b"}, ErrnoRet: &agentpb.LinuxSyscall_Errnoret{}},
 			}},
 		},
-	})
+	}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,12 +8,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/katapod/katapod/agent/reaper"
+	"github.com/katapod/katapod/agent/thread"
 )
 
 // AnchorArgument is the agent's only argument when it runs as the anchor of a
@@ -69,7 +69,7 @@ func hold(path string, flag int, setup func() error) (string, error) {
 		return "", fmt.Errorf("make the mount point of a namespace: %w", err)
 	}
 	_ = f.Close()
-	err = inThread(func() error {
+	err = thread.Run(func() error {
 		if err := unix.Unshare(flag); err != nil {
 			return fmt.Errorf("make a namespace for %s: %w", path, err)
 		}
@@ -88,25 +88,6 @@ func hold(path string, flag int, setup func() error) (string, error) {
 		return "", errors.Join(err, os.Remove(path))
 	}
 	return path, nil
-}
-
-// inThread runs f in a thread of its own that ends with f, so that no other
-// goroutine ever runs in the namespaces that f enters.
-func inThread(f func() error) error {
-	out := make(chan error, 1)
-	go func() {
-		runtime.LockOSThread()
-		if unix.Gettid() == unix.Getpid() {
-			// The main thread cannot end before the program: keep it busy while
-			// another one does the work.
-			defer runtime.UnlockOSThread()
-			out <- inThread(f)
-			return
-		}
-		// Never unlocked: the thread ends with the goroutine.
-		out <- f()
-	}()
-	return <-out
 }
 
 // StartPID makes the PID namespace, whose anchor r starts and collects. One that
@@ -136,7 +117,7 @@ func (n *Namespaces) Set(values map[string]string) error {
 	if len(values) == 0 {
 		return nil
 	}
-	return inThread(func() error {
+	return thread.Run(func() error {
 		for path, flag := range map[string]int{n.IPC: unix.CLONE_NEWIPC, n.UTS: unix.CLONE_NEWUTS} {
 			if err := enter(path, flag); err != nil {
 				return err

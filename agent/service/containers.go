@@ -53,7 +53,11 @@ func (s *Service) ResumeContainer(ctx context.Context, r *agentpb.ResumeContaine
 // UpdateContainer changes a container's limits.
 func (s *Service) UpdateContainer(ctx context.Context, r *agentpb.UpdateContainerRequest) (*emptypb.Empty, error) {
 	return s.with(r.ContainerId, func(c *container.Container) error {
-		return c.Update(ctx, ocispec.Resources(r.Resources))
+		limits, err := ocispec.Resources(r.Resources, r.ResourcesJson)
+		if err != nil {
+			return err
+		}
+		return c.Update(ctx, limits)
 	})
 }
 

@@ -59,7 +59,7 @@ func checkID(id string) error {
 // makeContainer does the work of CreateContainer in order; on error it gives
 // back what it took.
 func (s *Service) makeContainer(ctx context.Context, p *pod, r *agentpb.CreateContainerRequest) (_ *container.Container, err error) {
-	spec, err := ocispec.FromWire(r.OCI)
+	spec, err := ocispec.Container(r.OCI, r.OciJson)
 	if err != nil {
 		return nil, err
 	}

@@ -18,7 +18,7 @@ import (
 // ExecProcess starts another process in a container.
 func (s *Service) ExecProcess(ctx context.Context, r *agentpb.ExecProcessRequest) (*emptypb.Empty, error) {
 	return s.with(r.ContainerId, func(c *container.Container) error {
-		p, err := ocispec.Process(r.Process)
+		p, err := ocispec.Process(r.Process, r.ProcessJson)
 		if err != nil {
 			return err
 		}

@@ -42,9 +42,11 @@ type CreateContainerRequest struct {
 	SandboxPidns bool                   `protobuf:"varint,7,opt,name=sandbox_pidns,json=sandboxPidns,proto3" json:"sandbox_pidns,omitempty"`
 	SharedMounts []*SharedMount         `protobuf:"bytes,8,rep,name=shared_mounts,json=sharedMounts,proto3" json:"shared_mounts,omitempty"`
 	// Stream tokens; zero means the stream goes through WriteStdin, ReadStdout and ReadStderr.
-	StdinPort     uint32 `protobuf:"varint,9,opt,name=stdin_port,json=stdinPort,proto3" json:"stdin_port,omitempty"`
-	StdoutPort    uint32 `protobuf:"varint,10,opt,name=stdout_port,json=stdoutPort,proto3" json:"stdout_port,omitempty"`
-	StderrPort    uint32 `protobuf:"varint,11,opt,name=stderr_port,json=stderrPort,proto3" json:"stderr_port,omitempty"`
+	StdinPort  uint32 `protobuf:"varint,9,opt,name=stdin_port,json=stdinPort,proto3" json:"stdin_port,omitempty"`
+	StdoutPort uint32 `protobuf:"varint,10,opt,name=stdout_port,json=stdoutPort,proto3" json:"stdout_port,omitempty"`
+	StderrPort uint32 `protobuf:"varint,11,opt,name=stderr_port,json=stderrPort,proto3" json:"stderr_port,omitempty"`
+	// In the place of OCI, to an agent with the feature katapod.oci-spec: the runtime specification as JSON.
+	OciJson       []byte `protobuf:"bytes,1000,opt,name=oci_json,json=ociJson,proto3" json:"oci_json,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -156,6 +158,13 @@ func (x *CreateContainerRequest) GetStderrPort() uint32 {
 	return 0
 }
 
+func (x *CreateContainerRequest) GetOciJson() []byte {
+	if x != nil {
+		return x.OciJson
+	}
+	return nil
+}
+
 type StartContainerRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	ContainerId   string                 `protobuf:"bytes,1,opt,name=container_id,json=containerId,proto3" json:"container_id,omitempty"`
@@ -259,9 +268,11 @@ type ExecProcessRequest struct {
 	StringUser  *StringUser            `protobuf:"bytes,3,opt,name=string_user,json=stringUser,proto3" json:"string_user,omitempty"`
 	Process     *Process               `protobuf:"bytes,4,opt,name=process,proto3" json:"process,omitempty"`
 	// Stream tokens; zero means the stream goes through WriteStdin, ReadStdout and ReadStderr.
-	StdinPort     uint32 `protobuf:"varint,5,opt,name=stdin_port,json=stdinPort,proto3" json:"stdin_port,omitempty"`
-	StdoutPort    uint32 `protobuf:"varint,6,opt,name=stdout_port,json=stdoutPort,proto3" json:"stdout_port,omitempty"`
-	StderrPort    uint32 `protobuf:"varint,7,opt,name=stderr_port,json=stderrPort,proto3" json:"stderr_port,omitempty"`
+	StdinPort  uint32 `protobuf:"varint,5,opt,name=stdin_port,json=stdinPort,proto3" json:"stdin_port,omitempty"`
+	StdoutPort uint32 `protobuf:"varint,6,opt,name=stdout_port,json=stdoutPort,proto3" json:"stdout_port,omitempty"`
+	StderrPort uint32 `protobuf:"varint,7,opt,name=stderr_port,json=stderrPort,proto3" json:"stderr_port,omitempty"`
+	// In the place of process, to an agent with the feature katapod.oci-spec: the specification's process as JSON.
+	ProcessJson   []byte `protobuf:"bytes,1000,opt,name=process_json,json=processJson,proto3" json:"process_json,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -343,6 +354,13 @@ func (x *ExecProcessRequest) GetStderrPort() uint32 {
 		return x.StderrPort
 	}
 	return 0
+}
+
+func (x *ExecProcessRequest) GetProcessJson() []byte {
+	if x != nil {
+		return x.ProcessJson
+	}
+	return nil
 }
 
 type SignalProcessRequest struct {
@@ -502,9 +520,11 @@ func (x *WaitProcessResponse) GetStatus() int32 {
 }
 
 type UpdateContainerRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	ContainerId   string                 `protobuf:"bytes,1,opt,name=container_id,json=containerId,proto3" json:"container_id,omitempty"`
-	Resources     *LinuxResources        `protobuf:"bytes,2,opt,name=resources,proto3" json:"resources,omitempty"`
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	ContainerId string                 `protobuf:"bytes,1,opt,name=container_id,json=containerId,proto3" json:"container_id,omitempty"`
+	Resources   *LinuxResources        `protobuf:"bytes,2,opt,name=resources,proto3" json:"resources,omitempty"`
+	// In the place of resources, to an agent with the feature katapod.oci-spec: the specification's resources as JSON.
+	ResourcesJson []byte `protobuf:"bytes,1000,opt,name=resources_json,json=resourcesJson,proto3" json:"resources_json,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -549,6 +569,13 @@ func (x *UpdateContainerRequest) GetContainerId() string {
 func (x *UpdateContainerRequest) GetResources() *LinuxResources {
 	if x != nil {
 		return x.Resources
+	}
+	return nil
+}
+
+func (x *UpdateContainerRequest) GetResourcesJson() []byte {
+	if x != nil {
+		return x.ResourcesJson
 	}
 	return nil
 }
@@ -4190,7 +4217,7 @@ var File_agent_proto protoreflect.FileDescriptor
 
 const file_agent_proto_rawDesc = "" +
 	"\n" +
-	"\vagent.proto\x12\x04grpc\x1a\tcsi.proto\x1a\toci.proto\x1a\vtypes.proto\x1a\x1bgoogle/protobuf/empty.proto\"\xb6\x03\n" +
+	"\vagent.proto\x12\x04grpc\x1a\tcsi.proto\x1a\toci.proto\x1a\vtypes.proto\x1a\x1bgoogle/protobuf/empty.proto\"\xd2\x03\n" +
 	"\x16CreateContainerRequest\x12!\n" +
 	"\fcontainer_id\x18\x01 \x01(\tR\vcontainerId\x12\x17\n" +
 	"\aexec_id\x18\x02 \x01(\tR\x06execId\x121\n" +
@@ -4208,12 +4235,13 @@ const file_agent_proto_rawDesc = "" +
 	" \x01(\rR\n" +
 	"stdoutPort\x12\x1f\n" +
 	"\vstderr_port\x18\v \x01(\rR\n" +
-	"stderrPort\":\n" +
+	"stderrPort\x12\x1a\n" +
+	"\boci_json\x18\xe8\a \x01(\fR\aociJson\":\n" +
 	"\x15StartContainerRequest\x12!\n" +
 	"\fcontainer_id\x18\x01 \x01(\tR\vcontainerId\"U\n" +
 	"\x16RemoveContainerRequest\x12!\n" +
 	"\fcontainer_id\x18\x01 \x01(\tR\vcontainerId\x12\x18\n" +
-	"\atimeout\x18\x02 \x01(\rR\atimeout\"\x8d\x02\n" +
+	"\atimeout\x18\x02 \x01(\rR\atimeout\"\xb1\x02\n" +
 	"\x12ExecProcessRequest\x12!\n" +
 	"\fcontainer_id\x18\x01 \x01(\tR\vcontainerId\x12\x17\n" +
 	"\aexec_id\x18\x02 \x01(\tR\x06execId\x121\n" +
@@ -4225,7 +4253,8 @@ const file_agent_proto_rawDesc = "" +
 	"\vstdout_port\x18\x06 \x01(\rR\n" +
 	"stdoutPort\x12\x1f\n" +
 	"\vstderr_port\x18\a \x01(\rR\n" +
-	"stderrPort\"j\n" +
+	"stderrPort\x12\"\n" +
+	"\fprocess_json\x18\xe8\a \x01(\fR\vprocessJson\"j\n" +
 	"\x14SignalProcessRequest\x12!\n" +
 	"\fcontainer_id\x18\x01 \x01(\tR\vcontainerId\x12\x17\n" +
 	"\aexec_id\x18\x02 \x01(\tR\x06execId\x12\x16\n" +
@@ -4234,10 +4263,11 @@ const file_agent_proto_rawDesc = "" +
 	"\fcontainer_id\x18\x01 \x01(\tR\vcontainerId\x12\x17\n" +
 	"\aexec_id\x18\x02 \x01(\tR\x06execId\"-\n" +
 	"\x13WaitProcessResponse\x12\x16\n" +
-	"\x06status\x18\x01 \x01(\x05R\x06status\"o\n" +
+	"\x06status\x18\x01 \x01(\x05R\x06status\"\x97\x01\n" +
 	"\x16UpdateContainerRequest\x12!\n" +
 	"\fcontainer_id\x18\x01 \x01(\tR\vcontainerId\x122\n" +
-	"\tresources\x18\x02 \x01(\v2\x14.grpc.LinuxResourcesR\tresources\":\n" +
+	"\tresources\x18\x02 \x01(\v2\x14.grpc.LinuxResourcesR\tresources\x12&\n" +
+	"\x0eresources_json\x18\xe8\a \x01(\fR\rresourcesJson\":\n" +
 	"\x15StatsContainerRequest\x12!\n" +
 	"\fcontainer_id\x18\x01 \x01(\tR\vcontainerId\":\n" +
 	"\x15PauseContainerRequest\x12!\n" +

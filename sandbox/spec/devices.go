@@ -4,12 +4,12 @@ package spec
 
 import (
 	"fmt"
+	"io/fs"
 	"slices"
 
 	"github.com/containerd/errdefs"
 	"github.com/opencontainers/runtime-spec/specs-go"
 
-	"github.com/katapod/katapod/protocols/agentpb"
 	"github.com/katapod/katapod/sandbox/storage"
 )
 
@@ -23,11 +23,11 @@ var guestNodes = map[string]struct{ major, minor int64 }{
 // devices keeps the nodes that every guest has and adds the storage plan's block
 // devices, with the host's numbers: the agent puts the guest's in, by path. Other
 // devices of the host do not exist in the guest.
-func devices(in *specs.Spec, out *agentpb.Spec, e Env) error {
+func devices(in, out *specs.Spec, e Env) error {
 	for _, d := range in.Linux.Devices {
 		switch {
 		case isGuestNode(d):
-			out.Linux.Devices = append(out.Linux.Devices, device(d))
+			out.Linux.Devices = append(out.Linux.Devices, d)
 		case isPlanned(d.Path, e), IsPrivileged(in):
 			// Planned ones follow; a privileged container gets the guest's.
 		default:
@@ -66,37 +66,24 @@ func IsPrivileged(in *specs.Spec) bool {
 func isAny(number *int64) bool { return number == nil || *number == -1 }
 
 // blockDevice is a planned one, with owner and mode as the spec has them.
-func blockDevice(in *specs.Spec, d storage.Device) *agentpb.LinuxDevice {
+func blockDevice(in *specs.Spec, d storage.Device) specs.LinuxDevice {
 	for _, asked := range in.Linux.Devices {
 		if asked.Path == d.ContainerPath {
-			return device(asked)
+			return asked
 		}
 	}
-	return &agentpb.LinuxDevice{Path: d.ContainerPath, Type: "b", Major: d.Major, Minor: d.Minor, FileMode: 0o660}
-}
-
-func device(in specs.LinuxDevice) *agentpb.LinuxDevice {
-	out := &agentpb.LinuxDevice{Path: in.Path, Type: in.Type, Major: in.Major, Minor: in.Minor}
-	if in.FileMode != nil {
-		out.FileMode = uint32(*in.FileMode)
-	}
-	if in.UID != nil {
-		out.UID = *in.UID
-	}
-	if in.GID != nil {
-		out.GID = *in.GID
-	}
-	return out
+	mode := fs.FileMode(0o660)
+	return specs.LinuxDevice{Path: d.ContainerPath, Type: "b", Major: d.Major, Minor: d.Minor, FileMode: &mode}
 }
 
 // deviceRules are the spec's, and one for each planned device that the spec
 // does not name itself.
-func deviceRules(in *specs.Spec, e Env) []*agentpb.LinuxDeviceCgroup {
-	var rules []*agentpb.LinuxDeviceCgroup
+func deviceRules(in *specs.Spec, e Env) []specs.LinuxDeviceCgroup {
+	var rules []specs.LinuxDeviceCgroup
 	for _, d := range e.Devices {
 		named := slices.ContainsFunc(in.Linux.Devices, func(asked specs.LinuxDevice) bool { return asked.Path == d.ContainerPath })
 		if !named {
-			rules = append(rules, &agentpb.LinuxDeviceCgroup{Allow: true, Type: "b", Major: d.Major, Minor: d.Minor, Access: "rwm"})
+			rules = append(rules, specs.LinuxDeviceCgroup{Allow: true, Type: "b", Major: &d.Major, Minor: &d.Minor, Access: "rwm"})
 		}
 	}
 	return rules

@@ -9,45 +9,47 @@ package spec
 // comment says so on the host.
 func Applied() []string {
 	return []string{
-		"Version", "Hostname", "Annotations",
+		"Version", "Hostname", "Domainname", "Annotations",
 		"Process.Terminal", "Process.ConsoleSize", "Process.Args", "Process.Env", "Process.Cwd",
-		"Process.User.UID", "Process.User.GID", "Process.User.AdditionalGids", "Process.User.Username",
+		"Process.User",
 		"Process.Capabilities", "Process.Rlimits", "Process.NoNewPrivileges", "Process.OOMScoreAdj",
+		"Process.Scheduler", "Process.IOPriority", "Process.ExecCPUAffinity",
 		// The storage plan looks at these; the guest gets its own.
-		"Root.Path", "Mounts.Destination", "Mounts.Type", "Mounts.Source", "Mounts.Options",
+		"Root.Path", "Mounts",
 		"Root.Readonly",
 		// These run on the host, see ForHost.
 		"Hooks.Prestart", "Hooks.CreateRuntime", "Hooks.Poststart", "Hooks.Poststop",
 		"Hooks.StartContainer",
-		"Linux.UIDMappings", "Linux.GIDMappings", "Linux.Sysctl",
+		"Linux.UIDMappings", "Linux.GIDMappings", "Linux.Sysctl", "Linux.Personality.Domain", "Linux.TimeOffsets",
 		"Linux.Namespaces", "Linux.Devices", "Linux.RootfsPropagation", "Linux.MaskedPaths", "Linux.ReadonlyPaths",
 		// The parent of the pod's cgroup on the host.
 		"Linux.CgroupsPath",
-		"Linux.Seccomp.DefaultAction", "Linux.Seccomp.Architectures", "Linux.Seccomp.Flags", "Linux.Seccomp.Syscalls",
+		"Linux.Seccomp.DefaultAction", "Linux.Seccomp.DefaultErrnoRet", "Linux.Seccomp.Architectures", "Linux.Seccomp.Flags", "Linux.Seccomp.Syscalls",
 		"Linux.Resources.Devices", "Linux.Resources.Memory.Limit", "Linux.Resources.Memory.Reservation",
+		"Linux.Resources.Memory.CheckBeforeUpdate",
 		"Linux.Resources.CPU.Shares", "Linux.Resources.CPU.Quota", "Linux.Resources.CPU.Period",
+		"Linux.Resources.CPU.Burst", "Linux.Resources.CPU.Idle",
 		"Linux.Resources.CPU.Cpus", "Linux.Resources.CPU.Mems", "Linux.Resources.Pids",
-		"Linux.Resources.BlockIO.Weight", "Linux.Resources.HugepageLimits",
+		"Linux.Resources.BlockIO.Weight", "Linux.Resources.HugepageLimits", "Linux.Resources.Unified",
 	}
 }
 
-// Refused are the fields that refuse a container when they are set. The labels
+// Refused are the fields that refuse a container when they are set. An agent
+// without the feature of package ocijson has more of them, see [ToWire]. The labels
 // and profiles among them have the exceptions of the package comment.
 func Refused() []string {
 	return []string{
-		"Solaris", "Windows", "VM", "ZOS", "FreeBSD", "Domainname",
-		"Process.CommandLine", "Process.ApparmorProfile", "Process.SelinuxLabel", "Process.Scheduler",
-		"Process.IOPriority", "Process.ExecCPUAffinity", "Process.User.Umask",
-		"Mounts.UIDMappings", "Mounts.GIDMappings", "Hooks.CreateContainer",
-		"Linux.NetDevices", "Linux.MountLabel", "Linux.IntelRdt", "Linux.MemoryPolicy", "Linux.Personality", "Linux.TimeOffsets",
-		"Linux.Seccomp.DefaultErrnoRet", "Linux.Seccomp.ListenerPath", "Linux.Seccomp.ListenerMetadata",
-		"Linux.Resources.Memory.DisableOOMKiller", "Linux.Resources.Memory.CheckBeforeUpdate",
-		"Linux.Resources.CPU.Burst", "Linux.Resources.CPU.Idle",
+		"Solaris", "Windows", "VM", "ZOS", "FreeBSD",
+		"Process.CommandLine", "Process.ApparmorProfile", "Process.SelinuxLabel",
+		"Hooks.CreateContainer",
+		"Linux.NetDevices", "Linux.MountLabel", "Linux.IntelRdt", "Linux.MemoryPolicy", "Linux.Personality.Flags",
+		"Linux.Seccomp.ListenerPath", "Linux.Seccomp.ListenerMetadata",
+		"Linux.Resources.Memory.DisableOOMKiller",
 		"Linux.Resources.CPU.RealtimeRuntime", "Linux.Resources.CPU.RealtimePeriod",
 		"Linux.Resources.BlockIO.LeafWeight", "Linux.Resources.BlockIO.WeightDevice",
 		"Linux.Resources.BlockIO.ThrottleReadBpsDevice", "Linux.Resources.BlockIO.ThrottleWriteBpsDevice",
 		"Linux.Resources.BlockIO.ThrottleReadIOPSDevice", "Linux.Resources.BlockIO.ThrottleWriteIOPSDevice",
-		"Linux.Resources.Network", "Linux.Resources.Rdma", "Linux.Resources.Unified",
+		"Linux.Resources.Network", "Linux.Resources.Rdma",
 	}
 }
 

@@ -9,13 +9,11 @@ import (
 
 	"github.com/containerd/errdefs"
 	"github.com/opencontainers/runtime-spec/specs-go"
-
-	"github.com/katapod/katapod/protocols/agentpb"
 )
 
 // step writes its fields of the guest's form, or says why it cannot. Steps are
 // pure and do not read what other steps wrote.
-type step func(in *specs.Spec, out *agentpb.Spec, e Env) error
+type step func(in, out *specs.Spec, e Env) error
 
 // steps turn a spec into the guest's form, in this order. The refusals come
 // first: what cannot be honoured is said before anything else is looked at.
@@ -26,14 +24,15 @@ func steps() []step {
 	}
 }
 
-// ToGuest returns the guest's form of a container's spec. It never changes in.
+// ToGuest returns the guest's form of a container's spec. It never changes in,
+// of which the result shares what is the same in both: change neither.
 // A field that cannot be honoured is errdefs.ErrNotImplemented and named with
 // its path; a spec that is wrong in itself is errdefs.ErrInvalidArgument.
-func ToGuest(in *specs.Spec, e Env) (*agentpb.Spec, error) {
+func ToGuest(in *specs.Spec, e Env) (*specs.Spec, error) {
 	if in == nil || in.Process == nil || in.Linux == nil {
 		return nil, fmt.Errorf("OCI spec of container %s: it has no process or no linux section: %w", e.ContainerID, errdefs.ErrInvalidArgument)
 	}
-	out := &agentpb.Spec{Linux: &agentpb.Linux{}}
+	out := &specs.Spec{Linux: &specs.Linux{}}
 	for _, do := range steps() {
 		if err := do(in, out, e); err != nil {
 			return nil, fmt.Errorf("OCI spec of container %s: %w", e.ContainerID, err)
@@ -43,34 +42,25 @@ func ToGuest(in *specs.Spec, e Env) (*agentpb.Spec, error) {
 }
 
 // general copies what needs no thought.
-func general(in *specs.Spec, out *agentpb.Spec, _ Env) error {
+func general(in, out *specs.Spec, _ Env) error {
 	out.Version = in.Version
-	out.Hostname = in.Hostname
+	out.Hostname, out.Domainname = in.Hostname, in.Domainname
 	return nil
 }
 
 // root names the root file system's place in the guest.
-func root(in *specs.Spec, out *agentpb.Spec, e Env) error {
-	out.Root = &agentpb.Root{Path: e.RootPath}
+func root(in, out *specs.Spec, e Env) error {
+	out.Root = &specs.Root{Path: e.RootPath}
 	if in.Root != nil {
 		out.Root.Readonly = in.Root.Readonly
 	}
 	return nil
 }
 
-// mounts takes the storage plan's. Ids mapped per mount have no place in the
-// agent's protocol.
-func mounts(in *specs.Spec, out *agentpb.Spec, e Env) error {
-	for _, m := range in.Mounts {
-		if err := first([]refusal{
-			{"mounts.uidMappings of " + m.Destination, len(m.UIDMappings) > 0, noWire},
-			{"mounts.gidMappings of " + m.Destination, len(m.GIDMappings) > 0, noWire},
-		}); err != nil {
-			return err
-		}
-	}
+// mounts takes the storage plan's.
+func mounts(_, out *specs.Spec, e Env) error {
 	for _, m := range e.Mounts {
-		out.Mounts = append(out.Mounts, &agentpb.Mount{
+		out.Mounts = append(out.Mounts, specs.Mount{
 			Destination: m.Destination, Source: m.Source, Type: m.Type, Options: m.Options,
 		})
 	}
@@ -87,7 +77,7 @@ const (
 
 // annotations go along, since tools in the guest may read them, but for those
 // about the host.
-func annotations(in *specs.Spec, out *agentpb.Spec, _ Env) error {
+func annotations(in, out *specs.Spec, _ Env) error {
 	out.Annotations = maps.Clone(in.Annotations)
 	maps.DeleteFunc(out.Annotations, func(key, _ string) bool {
 		return strings.HasPrefix(key, annotationConfig) || strings.HasPrefix(key, annotationCRIO) ||

@@ -11,7 +11,6 @@ import (
 
 	"github.com/containerd/errdefs"
 	"github.com/opencontainers/runtime-spec/specs-go"
-	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/katapod/katapod/protocols/agentpb"
@@ -39,7 +38,17 @@ func env() Env {
 	return Env{ContainerID: "c1", RootPath: "/run/kata-containers/shared/containers/c1/rootfs", VCPUs: 2}
 }
 
+// convert goes all the way to the protocol's shape.
 func convert(t *testing.T, in *specs.Spec, e Env) *agentpb.Spec {
+	t.Helper()
+	out, err := ToWire(guestForm(t, in, e))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+func guestForm(t *testing.T, in *specs.Spec, e Env) *specs.Spec {
 	t.Helper()
 	out, err := ToGuest(in, e)
 	if err != nil {
@@ -78,8 +87,9 @@ func TestInputStaysAsItIs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	out := convert(t, in, env())
-	out.Process.Args[0], out.Annotations["new"] = "changed", "x"
+	out := guestForm(t, in, env())
+	out.Process.Terminal, out.Annotations["new"], out.Linux.Namespaces[0].Path = !in.Process.Terminal, "x", "/p"
+	out.Linux.Resources.Devices = append(out.Linux.Resources.Devices, specs.LinuxDeviceCgroup{Allow: true})
 	after, err := json.Marshal(in)
 	if err != nil {
 		t.Fatal(err)
@@ -131,8 +141,7 @@ func TestContainerOfCRI(t *testing.T) {
 }
 
 func TestNoHostPathCrosses(t *testing.T) {
-	out := convert(t, load(t), env())
-	text, err := protojson.Marshal(out)
+	text, err := json.Marshal(guestForm(t, load(t), env()))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -172,7 +181,7 @@ func TestNamespaces(t *testing.T) {
 	refuses(t, without(specs.IPCNamespace), env(), "ipc namespace")
 	refuses(t, without(specs.UTSNamespace), env(), "uts namespace")
 	refuses(t, without(specs.MountNamespace), env(), "mount namespace")
-	refuses(t, with(specs.LinuxNamespace{Type: specs.TimeNamespace}), env(), "time namespace")
+	refuses(t, with(specs.LinuxNamespace{Type: specs.TimeNamespace, Path: "/proc/9/ns/time"}), env(), "time namespace", "/proc/9")
 	joined := with(specs.LinuxNamespace{Type: specs.PIDNamespace, Path: "/proc/9/ns/pid"})
 	refuses(t, joined, env(), "/proc/9/ns/pid", "shareProcessNamespace")
 	refuses(t, with(specs.LinuxNamespace{Type: specs.UserNamespace, Path: "/proc/9/ns/user"}), env(), "uidMappings")

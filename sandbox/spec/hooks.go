@@ -6,8 +6,6 @@ import (
 	"slices"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
-
-	"github.com/katapod/katapod/protocols/agentpb"
 )
 
 // hooks sends those that the specification runs inside the container
@@ -15,7 +13,7 @@ import (
 // runs in the runtime's namespace, which are the host's; see [HostHooks]. What
 // runs between the two, in the container's namespaces with paths of the host,
 // has no place: these paths do not exist in the guest.
-func hooks(in *specs.Spec, out *agentpb.Spec, _ Env) error {
+func hooks(in, out *specs.Spec, _ Env) error {
 	if in.Hooks == nil {
 		return nil
 	}
@@ -26,19 +24,8 @@ func hooks(in *specs.Spec, out *agentpb.Spec, _ Env) error {
 	if len(in.Hooks.StartContainer) == 0 {
 		return nil
 	}
-	out.Hooks = &agentpb.Hooks{}
-	for _, h := range in.Hooks.StartContainer {
-		out.Hooks.StartContainer = append(out.Hooks.StartContainer, hook(h))
-	}
+	out.Hooks = &specs.Hooks{StartContainer: in.Hooks.StartContainer}
 	return nil
-}
-
-func hook(in specs.Hook) *agentpb.Hook {
-	out := &agentpb.Hook{Path: in.Path, Args: slices.Clone(in.Args), Env: slices.Clone(in.Env)}
-	if in.Timeout != nil {
-		out.Timeout = int64(*in.Timeout)
-	}
-	return out
 }
 
 // HostHooks are the hooks that the runtime runs on the host, in its own

@@ -8,8 +8,6 @@ import (
 
 	"github.com/containerd/errdefs"
 	"github.com/opencontainers/runtime-spec/specs-go"
-
-	"github.com/katapod/katapod/protocols/agentpb"
 )
 
 // ownNamespaces are those that a spec must list. One that is absent means the
@@ -29,7 +27,7 @@ var ownNamespaces = [...]struct {
 // agent puts the sandbox's own in for those that a pod shares (ipc, uts, and pid
 // with SharedPIDNS). The network namespace is left out, since the guest's own is
 // the pod's.
-func namespaces(in *specs.Spec, out *agentpb.Spec, e Env) error {
+func namespaces(in, out *specs.Spec, e Env) error {
 	for _, own := range ownNamespaces {
 		if !slices.ContainsFunc(in.Linux.Namespaces, func(ns specs.LinuxNamespace) bool { return ns.Type == own.kind }) {
 			return fmt.Errorf("linux.namespaces lists no %s namespace, which means the host's, and a VM cannot run in it; %s: %w",
@@ -44,7 +42,7 @@ func namespaces(in *specs.Spec, out *agentpb.Spec, e Env) error {
 			return err
 		}
 		if ns.Type != specs.NetworkNamespace {
-			out.Linux.Namespaces = append(out.Linux.Namespaces, &agentpb.LinuxNamespace{Type: string(ns.Type)})
+			out.Linux.Namespaces = append(out.Linux.Namespaces, specs.LinuxNamespace{Type: ns.Type})
 		}
 	}
 	return nil
@@ -69,7 +67,8 @@ func wellFormed(before []specs.LinuxNamespace, ns specs.LinuxNamespace) error {
 // joinable refuses namespaces that the guest cannot make or join.
 func joinable(ns specs.LinuxNamespace, l *specs.Linux, e Env) error {
 	return first([]refusal{
-		{"linux.namespaces: a time namespace", ns.Type == specs.TimeNamespace, noWire},
+		{"linux.namespaces: the time namespace " + ns.Path, ns.Type == specs.TimeNamespace && ns.Path != "",
+			"it is of the host's kernel, and the guest has its own; leave its path out"},
 		{"linux.namespaces: the pid namespace " + ns.Path, ns.Type == specs.PIDNamespace && ns.Path != "" && !e.SharedPIDNS,
 			"it is another container's, and this pod's containers share none; use shareProcessNamespace: true"},
 		{"linux.namespaces: the user namespace " + ns.Path, ns.Type == specs.UserNamespace && len(l.UIDMappings) == 0,

@@ -4,64 +4,51 @@ package spec
 
 import (
 	"fmt"
-	"slices"
 
 	"github.com/containerd/errdefs"
 	"github.com/opencontainers/runtime-spec/specs-go"
-
-	"github.com/katapod/katapod/protocols/agentpb"
 )
 
-func process(in *specs.Spec, out *agentpb.Spec, e Env) (err error) {
+func process(in, out *specs.Spec, e Env) (err error) {
 	if err := refuseLabel("process.selinuxLabel", in.Process.SelinuxLabel, e.DisableSELinux); err != nil {
 		return err
 	}
-	out.Process, err = ProcessToGuest(in.Process)
+	out.Process, err = ProcessToGuest(in.Process, e.VCPUs)
 	return err
 }
 
 // ProcessToGuest returns the guest's form of a process: the container's own or
-// one that exec adds. Every field that the wire has is kept, so that an exec is
-// limited as its caller asked. An SELinux label is not looked at: that of an exec
-// is the container's, which ToGuest judged.
-func ProcessToGuest(in *specs.Process) (*agentpb.Process, error) {
+// one that exec adds. Whatever limits it is kept, so that an exec is limited as
+// its caller asked. An SELinux label is not looked at: that of an exec is the
+// container's, which ToGuest judged. vcpus is how many CPUs the guest has, see
+// [Env]. The result is the caller's to change in its own fields, not below.
+func ProcessToGuest(in *specs.Process, vcpus int) (*specs.Process, error) {
 	if in == nil {
 		return nil, fmt.Errorf("no process is given: %w", errdefs.ErrInvalidArgument)
 	}
 	if err := refuseProcess(in); err != nil {
 		return nil, err
 	}
-	out := &agentpb.Process{
-		Terminal: in.Terminal,
-		User: &agentpb.User{
-			UID: in.User.UID, GID: in.User.GID,
-			AdditionalGids: slices.Clone(in.User.AdditionalGids), Username: in.User.Username,
-		},
-		Args:            slices.Clone(in.Args),
-		Env:             slices.Clone(in.Env),
-		Cwd:             in.Cwd,
-		Capabilities:    capabilities(in.Capabilities),
-		NoNewPrivileges: in.NoNewPrivileges,
-	}
-	if in.ConsoleSize != nil {
-		out.ConsoleSize = &agentpb.Box{Height: uint32(in.ConsoleSize.Height), Width: uint32(in.ConsoleSize.Width)}
-	}
-	if in.OOMScoreAdj != nil {
-		out.OOMScoreAdj = int64(*in.OOMScoreAdj)
-	}
-	for _, r := range in.Rlimits {
-		out.Rlimits = append(out.Rlimits, &agentpb.POSIXRlimit{Type: r.Type, Hard: r.Hard, Soft: r.Soft})
-	}
-	return out, nil
+	out := *in
+	out.ApparmorProfile, out.SelinuxLabel = "", ""
+	out.ExecCPUAffinity = affinity(in.ExecCPUAffinity, vcpus)
+	return &out, nil
 }
 
-func capabilities(in *specs.LinuxCapabilities) *agentpb.LinuxCapabilities {
+// affinity is kept when the guest has these CPUs, like a cpuset.
+func affinity(in *specs.CPUAffinity, vcpus int) *specs.CPUAffinity {
 	if in == nil {
 		return nil
 	}
-	return &agentpb.LinuxCapabilities{
-		Bounding: slices.Clone(in.Bounding), Effective: slices.Clone(in.Effective),
-		Inheritable: slices.Clone(in.Inheritable), Permitted: slices.Clone(in.Permitted),
-		Ambient: slices.Clone(in.Ambient),
+	var out specs.CPUAffinity
+	if fits(in.Initial, vcpus) {
+		out.Initial = in.Initial
 	}
+	if fits(in.Final, vcpus) {
+		out.Final = in.Final
+	}
+	if out == (specs.CPUAffinity{}) {
+		return nil
+	}
+	return &out
 }

@@ -8,8 +8,6 @@ import (
 
 	"github.com/containerd/errdefs"
 	"github.com/opencontainers/runtime-spec/specs-go"
-
-	"github.com/katapod/katapod/protocols/agentpb"
 )
 
 // refusal is a field that cannot be honoured and whether the spec sets it.
@@ -31,8 +29,8 @@ func first(refusals []refusal) error {
 }
 
 // refuse looks at sections of other systems and at Linux features that need the
-// host's kernel or have no place in the agent's protocol.
-func refuse(in *specs.Spec, _ *agentpb.Spec, e Env) error {
+// host's kernel.
+func refuse(in, _ *specs.Spec, e Env) error {
 	const otherSystem = "it is for another operating system; remove the section"
 	if err := first([]refusal{
 		{"solaris", in.Solaris != nil, otherSystem},
@@ -40,7 +38,6 @@ func refuse(in *specs.Spec, _ *agentpb.Spec, e Env) error {
 		{"zos", in.ZOS != nil, otherSystem},
 		{"freebsd", in.FreeBSD != nil, otherSystem},
 		{"vm", in.VM != nil, "the VM is described by this runtime's configuration and annotations; remove the section"},
-		{"domainname", in.Domainname != "", noWire},
 	}); err != nil {
 		return err
 	}
@@ -50,15 +47,12 @@ func refuse(in *specs.Spec, _ *agentpb.Spec, e Env) error {
 	return refuseLinux(in.Linux)
 }
 
-const noWire = "the agent's protocol has no such field; remove it"
-
 func refuseLinux(l *specs.Linux) error {
 	return first([]refusal{
 		{"linux.netDevices", len(l.NetDevices) > 0, "devices of the host's network cannot be moved into a container of a VM; use CNI"},
 		{"linux.intelRdt", l.IntelRdt != nil, "cache and bandwidth allocation belong to the host; remove it"},
-		{"linux.memoryPolicy", l.MemoryPolicy != nil, noWire},
-		{"linux.personality", l.Personality != nil, noWire},
-		{"linux.timeOffsets", len(l.TimeOffsets) > 0, noWire},
+		{"linux.memoryPolicy", l.MemoryPolicy != nil, "the guest has one node of memory, and nothing to choose; remove it"},
+		{"linux.personality.flags", l.Personality != nil && len(l.Personality.Flags) > 0, "the specification defines none; remove them"},
 	})
 }
 
@@ -81,10 +75,6 @@ func isChosenProfile(profile string) bool {
 func refuseProcess(p *specs.Process) error {
 	return first([]refusal{
 		{"process.apparmorProfile", isChosenProfile(p.ApparmorProfile), "the guest has no AppArmor; use the profile unconfined"},
-		{"process.scheduler", p.Scheduler != nil, noWire},
-		{"process.ioPriority", p.IOPriority != nil, noWire},
-		{"process.execCPUAffinity", p.ExecCPUAffinity != nil, noWire},
-		{"process.user.umask", p.User.Umask != nil, noWire},
 		{"process.commandLine", p.CommandLine != "", "it is for Windows; use process.args"},
 	})
 }

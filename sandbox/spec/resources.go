@@ -4,11 +4,9 @@ package spec
 
 import (
 	"github.com/opencontainers/runtime-spec/specs-go"
-
-	"github.com/katapod/katapod/protocols/agentpb"
 )
 
-func resources(in *specs.Spec, out *agentpb.Spec, e Env) (err error) {
+func resources(in, out *specs.Spec, e Env) (err error) {
 	if out.Linux.Resources, err = ResourcesToGuest(in.Linux.Resources, e.VCPUs); err != nil {
 		return err
 	}
@@ -19,35 +17,39 @@ func resources(in *specs.Spec, out *agentpb.Spec, e Env) (err error) {
 // ResourcesToGuest returns the guest's form of a container's limits, at creation
 // and for an update; nil gives an empty one. vcpus is how many CPUs the guest
 // has, see [Env].
-func ResourcesToGuest(in *specs.LinuxResources, vcpus int) (*agentpb.LinuxResources, error) {
-	out := &agentpb.LinuxResources{}
+func ResourcesToGuest(in *specs.LinuxResources, vcpus int) (*specs.LinuxResources, error) {
+	out := &specs.LinuxResources{}
 	if in == nil {
 		return out, nil
 	}
 	if err := refuseResources(in); err != nil {
 		return nil, err
 	}
-	for _, rule := range in.Devices {
-		out.Devices = append(out.Devices, deviceRule(rule))
-	}
+	out.Devices = append(out.Devices, in.Devices...)
 	if in.Memory != nil {
-		out.Memory = &agentpb.LinuxMemory{Limit: value(in.Memory.Limit), Reservation: value(in.Memory.Reservation)}
+		out.Memory = &specs.LinuxMemory{
+			Limit: given(in.Memory.Limit), Reservation: given(in.Memory.Reservation), CheckBeforeUpdate: given(in.Memory.CheckBeforeUpdate),
+		}
 	}
 	if in.CPU != nil {
 		out.CPU = cpu(in.CPU, vcpus)
 	}
-	if in.Pids != nil {
-		out.Pids = &agentpb.LinuxPids{Limit: value(in.Pids.Limit)}
+	if in.Pids != nil && value(in.Pids.Limit) != 0 {
+		out.Pids = in.Pids
 	}
-	if in.BlockIO != nil && in.BlockIO.Weight != nil {
-		out.BlockIO = &agentpb.LinuxBlockIO{Weight: uint32(*in.BlockIO.Weight)}
+	if in.BlockIO != nil && value(in.BlockIO.Weight) != 0 {
+		out.BlockIO = &specs.LinuxBlockIO{Weight: in.BlockIO.Weight}
 	}
 	out.HugepageLimits = hugepages(in.HugepageLimits)
-	return out, nil
+	var err error
+	out.Unified, err = unified(in.Unified, vcpus)
+	return out, err
 }
 
-func cpu(in *specs.LinuxCPU, vcpus int) *agentpb.LinuxCPU {
-	out := &agentpb.LinuxCPU{Shares: value(in.Shares), Quota: value(in.Quota), Period: value(in.Period)}
+func cpu(in *specs.LinuxCPU, vcpus int) *specs.LinuxCPU {
+	out := &specs.LinuxCPU{
+		Shares: given(in.Shares), Quota: given(in.Quota), Period: given(in.Period), Burst: given(in.Burst), Idle: given(in.Idle),
+	}
 	if fits(in.Cpus, vcpus) {
 		out.Cpus = in.Cpus
 	}
@@ -62,34 +64,20 @@ const guestNodesOfMemory = 1
 
 // hugepages leaves out limits of 0, which kubelet sends for every page size of
 // the host: a guest reserves no huge pages that could be used.
-func hugepages(in []specs.LinuxHugepageLimit) []*agentpb.LinuxHugepageLimit {
-	var out []*agentpb.LinuxHugepageLimit
+func hugepages(in []specs.LinuxHugepageLimit) []specs.LinuxHugepageLimit {
+	var out []specs.LinuxHugepageLimit
 	for _, h := range in {
 		if h.Limit > 0 {
-			out = append(out, &agentpb.LinuxHugepageLimit{Pagesize: h.Pagesize, Limit: h.Limit})
+			out = append(out, h)
 		}
 	}
 	return out
 }
 
-// deviceRule writes "every number" as -1, since the wire has no absence.
-func deviceRule(in specs.LinuxDeviceCgroup) *agentpb.LinuxDeviceCgroup {
-	out := &agentpb.LinuxDeviceCgroup{Allow: in.Allow, Type: in.Type, Major: -1, Minor: -1, Access: in.Access}
-	if in.Major != nil {
-		out.Major = *in.Major
-	}
-	if in.Minor != nil {
-		out.Minor = *in.Minor
-	}
-	return out
-}
-
-// refuseResources looks at what cgroup v2, which the guest has, does not know,
-// and at what the wire lacks.
+// refuseResources looks at what cgroup v2, which the guest has, does not know.
 func refuseResources(in *specs.LinuxResources) error {
 	if err := first([]refusal{
-		{"linux.resources.unified", len(in.Unified) > 0, noWire},
-		{"linux.resources.rdma", len(in.Rdma) > 0, noWire},
+		{"linux.resources.rdma", len(in.Rdma) > 0, "the guest has no RDMA devices; remove it"},
 		{"linux.resources.network", in.Network != nil && (in.Network.ClassID != nil || len(in.Network.Priorities) > 0), noCgroupV1},
 	}); err != nil {
 		return err
@@ -114,7 +102,6 @@ func refuseMemory(in *specs.LinuxMemory) error {
 	}
 	return first([]refusal{
 		{"linux.resources.memory.disableOOMKiller", value(in.DisableOOMKiller), noCgroupV1},
-		{"linux.resources.memory.checkBeforeUpdate", value(in.CheckBeforeUpdate), noWire},
 	})
 }
 
@@ -123,8 +110,6 @@ func refuseCPU(in *specs.LinuxCPU) error {
 		return nil
 	}
 	return first([]refusal{
-		{"linux.resources.cpu.burst", value(in.Burst) != 0, noWire},
-		{"linux.resources.cpu.idle", value(in.Idle) != 0, noWire},
 		{"linux.resources.cpu.realtimeRuntime", value(in.RealtimeRuntime) != 0, noCgroupV1},
 		{"linux.resources.cpu.realtimePeriod", value(in.RealtimePeriod) != 0, noCgroupV1},
 	})
@@ -142,6 +127,14 @@ func refuseBlockIO(in *specs.LinuxBlockIO) error {
 		{"linux.resources.blockIO.throttleReadIOPSDevice", len(in.ThrottleReadIOPSDevice) > 0, noHostNumbers},
 		{"linux.resources.blockIO.throttleWriteIOPSDevice", len(in.ThrottleWriteIOPSDevice) > 0, noHostNumbers},
 	})
+}
+
+// given is p unless it is zero, which engines write for what nobody asked for.
+func given[T comparable](p *T) *T {
+	if p == nil || *p == *new(T) {
+		return nil
+	}
+	return p
 }
 
 func value[T any](p *T) T {

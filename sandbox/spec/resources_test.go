@@ -60,7 +60,11 @@ func TestResources(t *testing.T) {
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			got, err := ResourcesToGuest(c.in, 2)
+			guest, err := ResourcesToGuest(c.in, 2)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := ResourcesToWire(guest)
 			if err != nil {
 				t.Fatal(err)
 			}
