@@ -6,9 +6,11 @@ import (
 	"context"
 	"io"
 
+	"github.com/opencontainers/runtime-spec/specs-go"
 	"google.golang.org/protobuf/types/known/emptypb"
 
 	"github.com/katapod/katapod/protocols/agentpb"
+	"github.com/katapod/katapod/protocols/ocijson"
 	"github.com/katapod/katapod/protocols/stdio"
 	"github.com/katapod/katapod/protocols/typespb"
 )
@@ -61,8 +63,16 @@ func (a *fakeAgent) StatsContainer(context.Context, *agentpb.StatsContainerReque
 }
 
 func (a *fakeAgent) CreateContainer(_ context.Context, r *agentpb.CreateContainerRequest) (*emptypb.Empty, error) {
+	args := r.GetOCI().GetProcess().GetArgs()
+	if len(r.OciJson) > 0 {
+		spec, err := ocijson.Decode[specs.Spec](r.OciJson)
+		if err != nil {
+			return nil, err
+		}
+		args = spec.Process.Args
+	}
 	a.addProc(r.ContainerId, r.ContainerId, &fakeProc{
-		args: r.OCI.Process.Args, stdin: stdio.Token(r.StdinPort), stdout: stdio.Token(r.StdoutPort), stderr: stdio.Token(r.StderrPort),
+		args: args, stdin: stdio.Token(r.StdinPort), stdout: stdio.Token(r.StdoutPort), stderr: stdio.Token(r.StderrPort),
 	})
 	return empty()
 }

@@ -3,11 +3,9 @@
 package ocispec
 
 import (
-	"fmt"
 	"maps"
 	"slices"
 	"strconv"
-	"strings"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 )
@@ -16,25 +14,9 @@ import (
 // it does not know. What it can do under another name is renamed here; package
 // container does the rest.
 
-// annotationTime is crun's name for linux.timeOffsets (crun(1)). Its value is
-// what the kernel takes in /proc/PID/timens_offsets, see time_namespaces(7).
-const annotationTime = "run.oci.timens_offset"
-
-func renameForCrun(spec *specs.Spec) {
+func suitCrun(spec *specs.Spec) {
 	moveBurst(spec.Linux.Resources)
-	if len(spec.Linux.TimeOffsets) == 0 {
-		return
-	}
-	var lines []string
-	for _, clock := range slices.Sorted(maps.Keys(spec.Linux.TimeOffsets)) {
-		o := spec.Linux.TimeOffsets[clock]
-		lines = append(lines, fmt.Sprintf("%s %d %d", clock, o.Secs, o.Nanosecs))
-	}
-	spec.Annotations = maps.Clone(spec.Annotations)
-	if spec.Annotations == nil {
-		spec.Annotations = map[string]string{}
-	}
-	spec.Annotations[annotationTime] = strings.Join(lines, "\n")
+	dropErrnos(spec.Linux.Seccomp)
 }
 
 // moveBurst makes cpu.burst the file of cgroup v2 that it is.
@@ -46,3 +28,22 @@ func moveBurst(r *specs.LinuxResources) {
 	maps.Copy(unified, r.Unified)
 	r.Unified = unified
 }
+
+// dropErrnos drops error numbers of actions that return none: crun refuses them,
+// and runc does not look at them.
+func dropErrnos(s *specs.LinuxSeccomp) {
+	if s == nil {
+		return
+	}
+	if !hasErrno(s.DefaultAction) {
+		s.DefaultErrnoRet = nil
+	}
+	s.Syscalls = slices.Clone(s.Syscalls)
+	for i := range s.Syscalls {
+		if !hasErrno(s.Syscalls[i].Action) {
+			s.Syscalls[i].ErrnoRet = nil
+		}
+	}
+}
+
+func hasErrno(a specs.LinuxSeccompAction) bool { return a == specs.ActErrno || a == specs.ActTrace }

@@ -56,7 +56,7 @@ func (g Guest) Apply(spec *specs.Spec) (sysctls map[string]string, err error) {
 	}
 	sysctls, spec.Linux.Sysctl = spec.Linux.Sysctl, nil
 	g.addHooks(spec)
-	renameForCrun(spec)
+	suitCrun(spec)
 	return sysctls, nil
 }
 

@@ -51,19 +51,21 @@ func TestRefusedJSON(t *testing.T) {
 	}
 }
 
-func TestWhatCrunHasOtherNamesFor(t *testing.T) {
-	spec, err := Container(nil, []byte(`{"root":{"path":"/r"},"process":{"args":["x"]},"annotations":{"a":"b"},
-		"linux":{"namespaces":[{"type":"time"}],"timeOffsets":{"monotonic":{"secs":-5},"boottime":{"secs":7,"nanosecs":9}},"resources":{"cpu":{"burst":1000}}}}`))
+func TestWhatCrunNeedsOtherwise(t *testing.T) {
+	spec, err := Container(nil, []byte(`{"root":{"path":"/r"},"process":{"args":["x"]},"linux":{"resources":{"cpu":{"burst":1000}},
+		"seccomp":{"defaultAction":"SCMP_ACT_ALLOW","defaultErrnoRet":38,"syscalls":[
+			{"names":["a"],"action":"SCMP_ACT_ALLOW","errnoRet":1},{"names":["b"],"action":"SCMP_ACT_ERRNO","errnoRet":9}]}}}`))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if _, err := (Guest{CgroupsPath: "/c"}).Apply(spec); err != nil {
 		t.Fatal(err)
 	}
-	if got := spec.Annotations["run.oci.timens_offset"]; got != "boottime 7 9\nmonotonic -5 0" || spec.Annotations["a"] != "b" {
-		t.Errorf("annotations are %q", spec.Annotations)
-	}
 	if got := spec.Linux.Resources.Unified["cpu.max.burst"]; got != "1000" {
 		t.Errorf("unified is %v", spec.Linux.Resources.Unified)
+	}
+	profile := spec.Linux.Seccomp
+	if profile.DefaultErrnoRet != nil || profile.Syscalls[0].ErrnoRet != nil || *profile.Syscalls[1].ErrnoRet != 9 {
+		t.Errorf("the profile is %+v", profile)
 	}
 }

@@ -20,7 +20,7 @@ func Applied() []string {
 		// These run on the host, see ForHost.
 		"Hooks.Prestart", "Hooks.CreateRuntime", "Hooks.Poststart", "Hooks.Poststop",
 		"Hooks.StartContainer",
-		"Linux.UIDMappings", "Linux.GIDMappings", "Linux.Sysctl", "Linux.Personality.Domain", "Linux.TimeOffsets",
+		"Linux.UIDMappings", "Linux.GIDMappings", "Linux.Sysctl", "Linux.Personality.Domain",
 		"Linux.Namespaces", "Linux.Devices", "Linux.RootfsPropagation", "Linux.MaskedPaths", "Linux.ReadonlyPaths",
 		// The parent of the pod's cgroup on the host.
 		"Linux.CgroupsPath",
@@ -42,7 +42,7 @@ func Refused() []string {
 		"Solaris", "Windows", "VM", "ZOS", "FreeBSD",
 		"Process.CommandLine", "Process.ApparmorProfile", "Process.SelinuxLabel",
 		"Hooks.CreateContainer",
-		"Linux.NetDevices", "Linux.MountLabel", "Linux.IntelRdt", "Linux.MemoryPolicy", "Linux.Personality.Flags",
+		"Linux.NetDevices", "Linux.MountLabel", "Linux.IntelRdt", "Linux.MemoryPolicy", "Linux.Personality.Flags", "Linux.TimeOffsets",
 		"Linux.Seccomp.ListenerPath", "Linux.Seccomp.ListenerMetadata",
 		"Linux.Resources.Memory.DisableOOMKiller",
 		"Linux.Resources.CPU.RealtimeRuntime", "Linux.Resources.CPU.RealtimePeriod",

@@ -181,7 +181,7 @@ func TestNamespaces(t *testing.T) {
 	refuses(t, without(specs.IPCNamespace), env(), "ipc namespace")
 	refuses(t, without(specs.UTSNamespace), env(), "uts namespace")
 	refuses(t, without(specs.MountNamespace), env(), "mount namespace")
-	refuses(t, with(specs.LinuxNamespace{Type: specs.TimeNamespace, Path: "/proc/9/ns/time"}), env(), "time namespace", "/proc/9")
+	refuses(t, with(specs.LinuxNamespace{Type: specs.TimeNamespace}), env(), "time namespace")
 	joined := with(specs.LinuxNamespace{Type: specs.PIDNamespace, Path: "/proc/9/ns/pid"})
 	refuses(t, joined, env(), "/proc/9/ns/pid", "shareProcessNamespace")
 	refuses(t, with(specs.LinuxNamespace{Type: specs.UserNamespace, Path: "/proc/9/ns/user"}), env(), "uidMappings")

@@ -21,6 +21,5 @@ func linux(in, out *specs.Spec, e Env) error {
 	out.Linux.MaskedPaths = l.MaskedPaths
 	out.Linux.ReadonlyPaths = l.ReadonlyPaths
 	out.Linux.Personality = l.Personality
-	out.Linux.TimeOffsets = l.TimeOffsets
 	return nil
 }

@@ -52,6 +52,7 @@ func refuseLinux(l *specs.Linux) error {
 		{"linux.netDevices", len(l.NetDevices) > 0, "devices of the host's network cannot be moved into a container of a VM; use CNI"},
 		{"linux.intelRdt", l.IntelRdt != nil, "cache and bandwidth allocation belong to the host; remove it"},
 		{"linux.memoryPolicy", l.MemoryPolicy != nil, "the guest has one node of memory, and nothing to choose; remove it"},
+		{"linux.timeOffsets", len(l.TimeOffsets) > 0, noTime},
 		{"linux.personality.flags", l.Personality != nil && len(l.Personality.Flags) > 0, "the specification defines none; remove them"},
 	})
 }

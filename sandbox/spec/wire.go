@@ -53,7 +53,6 @@ func refuseOnWire(in *specs.Spec) error {
 	return first([]refusal{
 		{"domainname", in.Domainname != "", noWire},
 		{"linux.personality", in.Linux.Personality != nil, noWire},
-		{"linux.timeOffsets", len(in.Linux.TimeOffsets) > 0, noWire},
 	})
 }
 

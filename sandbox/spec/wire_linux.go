@@ -17,11 +17,6 @@ func linuxToWire(in *specs.Linux) (*agentpb.Linux, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, ns := range in.Namespaces {
-		if err := first([]refusal{{"linux.namespaces: a time namespace", ns.Type == specs.TimeNamespace, noWire}}); err != nil {
-			return nil, err
-		}
-	}
 	return &agentpb.Linux{
 		UIDMappings: each(in.UIDMappings, idMapping), GIDMappings: each(in.GIDMappings, idMapping),
 		Sysctl: in.Sysctl, CgroupsPath: in.CgroupsPath, RootfsPropagation: in.RootfsPropagation,
