@@ -91,7 +91,7 @@ func (p *Process) launchExec(ctx context.Context, process *specs.Process) error 
 	}
 	defer done()
 	if size := p.takeSize(); size != nil {
-		guest.ConsoleSize = &specs.Box{Height: uint(size.Height), Width: uint(size.Width)}
+		guest.ConsoleSize = size
 	}
 	agent := c.sandbox.guest()
 	req := &agentpb.ExecProcessRequest{ContainerId: c.id, ExecId: p.guestID}

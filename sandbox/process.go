@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/containerd/errdefs"
+	"github.com/opencontainers/runtime-spec/specs-go"
 
 	"github.com/katapod/katapod/protocols/agentpb"
 )
@@ -44,7 +45,7 @@ type Process struct {
 	streams streams
 	// size is that of an exec's terminal, when it was set before the start; launched
 	// says that the guest was told of the exec, and takes sizes by itself.
-	size     *agentpb.Box
+	size     *specs.Box
 	launched bool
 }
 
@@ -147,7 +148,7 @@ func (p *Process) keepSize(width, height uint32) bool {
 	if p.id == "" || p.status != StatusCreated || p.launched {
 		return false
 	}
-	p.size = &agentpb.Box{Height: height, Width: width}
+	p.size = &specs.Box{Height: uint(height), Width: uint(width)}
 	return true
 }
 
@@ -162,7 +163,7 @@ func (p *Process) awaitStart() {
 
 // takeSize returns the size that an exec starts with, nil for the one in its
 // request; later ones go to the guest.
-func (p *Process) takeSize() *agentpb.Box {
+func (p *Process) takeSize() *specs.Box {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.launched = true
