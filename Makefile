@@ -96,6 +96,17 @@ engines: build guest node ## Run the tests under each engine: containerd 1.7 to 
 critest: build guest node ## Run the CRI conformance suite, with and without a pause container
 	go run ./integration/critest $(CRITEST_FLAGS)
 
+# Go fuzzes one function per run. What one finds stays in testdata/fuzz, and every
+# ordinary run of the tests tries it again.
+FUZZ_TIME ?= 10s
+.PHONY: fuzz
+fuzz: ## Run each fuzz test for FUZZ_TIME (10s)
+	@git grep -E '^func Fuzz[A-Za-z0-9]+\(' -- '*_test.go' | sed -E 's|/[^/]*:func (Fuzz[A-Za-z0-9]+)\(.*| \1|' | \
+	  while read -r dir name; do \
+	    echo "$$dir $$name"; \
+	    go test "./$$dir" -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZ_TIME) -fuzzminimizetime 10x </dev/null; \
+	  done
+
 .PHONY: nested
 nested: build guest ## Run the KVM, vhost and cgroup v2 tests in a nested node (slow)
 	integration/nested/run

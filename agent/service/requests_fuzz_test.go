@@ -101,8 +101,9 @@ func bounded[Req, Resp any](t *testing.T, call func(context.Context, Req) (Resp,
 	return out, err
 }
 
-// patience is longer than a call takes on a machine that is busy.
-const patience = 20 * time.Second
+// patience is longer than a call takes on a machine that is busy, and shorter than the
+// 10 s after which a fuzz worker ends without a word.
+const patience = 8 * time.Second
 
 // fuzzGuest is a guest in a directory, whose OCI runtime looks at bundles and
 // runs nothing.
