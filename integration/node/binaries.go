@@ -94,7 +94,7 @@ func (r recipe) built(bin string) bool {
 
 // build makes the programs in a scratch module below dir and moves them to dir/bin when all of them are there, so
 // that a build that was cut short is done again.
-func (r recipe) build(ctx context.Context, dir string) error {
+func (r recipe) build(ctx context.Context, dir string, instead ...standIn) error {
 	scratch := filepath.Join(dir, "src", r.name)
 	made := filepath.Join(scratch, "bin")
 	if err := os.RemoveAll(scratch); err != nil {
@@ -106,6 +106,11 @@ func (r recipe) build(ctx context.Context, dir string) error {
 	goTool := Runner{Prefix: []string{"nice", "-n", "5"}, Dir: scratch, Env: r.environment()}
 	if _, err := goTool.Run(ctx, "go", "mod", "init", "scratch/"+r.name); err != nil {
 		return err
+	}
+	for _, module := range instead {
+		if err := module.put(ctx, goTool); err != nil {
+			return err
+		}
 	}
 	if _, err := goTool.Run(ctx, "go", "get", r.module+"@"+r.version); err != nil {
 		return err
