@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/katapod/katapod/agent/sandboxns"
 	"github.com/katapod/katapod/protocols/agentpb"
 )
 
@@ -122,7 +123,7 @@ func testNamespaces(t *testing.T, g *guestUser) {
 	}
 
 	id := g.name()
-	s := spec(id, "echo $$; ps -o comm | grep -c -E 'init|kata-agent|exe'; sleep 1000")
+	s := spec(id, "echo $$; cat /proc/[0-9]*/cmdline | tr '\\0' '\\n' | grep -c -x '["+sandboxns.AnchorArgument[:1]+"]"+sandboxns.AnchorArgument[1:]+"'; sleep 1000")
 	s.Linux.Sysctl = map[string]string{"net.ipv4.ip_unprivileged_port_start": "81", "kernel.shmmni": "1234"}
 	r := &agentpb.CreateContainerRequest{ContainerId: id, ExecId: id, OCI: s, Storages: []*agentpb.Storage{overlay(id)}, SandboxPidns: true}
 	p := &process{id: id, exec: id}
