@@ -10,6 +10,8 @@ import (
 	"io"
 	"os"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // serialPort is the guest's end of the port: a file, or in tests a socket.
@@ -34,7 +36,34 @@ func (g *Guest) ServeSerial(ctx context.Context, path string) error {
 		return fmt.Errorf("open the virtio-serial port that leads to the host: %w", err)
 	}
 	defer f.Close()
-	return g.serveSerial(ctx, f)
+	return g.serveSerial(ctx, serialFile{f})
+}
+
+// serialFile is the device of the port.
+type serialFile struct{ *os.File }
+
+// await is a read that waits while no host is connected. The kernel answers such
+// a read at once, with nothing, but wakes those that poll when the host comes and
+// when it sends; the Go runtime polls for edges, so that it sleeps until then.
+func (f serialFile) await(b []byte) (n int, err error) {
+	conn, err := f.SyscallConn()
+	if err != nil {
+		return 0, err
+	}
+	var failed error
+	err = conn.Read(func(fd uintptr) bool {
+		for {
+			n, failed = unix.Read(int(fd), b)
+			if !errors.Is(failed, unix.EINTR) {
+				break
+			}
+		}
+		return n > 0 || failed != nil && !errors.Is(failed, unix.EAGAIN)
+	})
+	if err == nil {
+		err = failed
+	}
+	return max(n, 0), err
 }
 
 func (g *Guest) serveSerial(ctx context.Context, port serialPort) error {
@@ -125,7 +154,8 @@ func (l sessionLink) Close() error { return l.port.SetDeadline(time.Unix(1, 0)) 
 
 // patientReader turns the reads of zero bytes that a virtio-serial port gives
 // while no host is connected into waiting. The first such read after data is
-// passed on, since it ends a session.
+// passed on, since it ends a session. A reader that can wait by itself is a
+// waiter; another is asked again and again.
 type patientReader struct {
 	ctx  context.Context
 	r    io.Reader
@@ -133,7 +163,17 @@ type patientReader struct {
 	wait backoff
 }
 
+// waiter is a reader that can wait for a host that is away.
+type waiter interface {
+	await(b []byte) (int, error)
+}
+
 func (p *patientReader) Read(b []byte) (int, error) {
+	if w, ok := p.r.(waiter); ok && p.away {
+		n, err := w.await(b)
+		p.away = n == 0
+		return n, err
+	}
 	for {
 		n, err := p.r.Read(b)
 		if n > 0 {
