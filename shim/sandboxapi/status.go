@@ -44,6 +44,9 @@ func (s *Service) SandboxStatus(_ context.Context, r *sandboxpb.SandboxStatusReq
 	if r.Verbose {
 		resp.Info = vm.Info()
 		s.tell(resp.Info)
+		if resp.Info[criInfoKey], err = describe(vm, resp.Info["netns"]); err != nil {
+			return nil, fmt.Errorf("status of sandbox %s: %w", r.SandboxId, err)
+		}
 		if f := vm.Failure(); f != nil {
 			resp.Info["failure"] = f.Error()
 		}

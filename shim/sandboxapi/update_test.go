@@ -3,6 +3,7 @@
 package sandboxapi
 
 import (
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"testing"
@@ -34,6 +35,18 @@ func (b *bench) info(t *testing.T) map[string]string {
 		t.Fatal(err)
 	}
 	return status.Info
+}
+
+// What the CRI plugin hands on has the form that it gives to a pause container's.
+func TestInfoForTheCRI(t *testing.T) {
+	b := running(t)
+	var info criInfo
+	if err := json.Unmarshal([]byte(b.info(t)["info"]), &info); err != nil {
+		t.Fatal(err)
+	}
+	if info.PID != 4242 || info.Status != "running" || info.RuntimeSpec.Hostname != "web" || info.RuntimeSpec.Linux.Namespaces[0].Type != "network" {
+		t.Errorf("info %+v", info)
+	}
 }
 
 func criResourcesOf(json string) map[string]*anypb.Any {
