@@ -27,6 +27,17 @@ type NICPlugger interface {
 	UnplugNIC(ctx context.Context, id string) error
 }
 
+// SharePlugger is a VM that takes shares while it runs, if Config.LaterShares says
+// so; otherwise it is errdefs.ErrFailedPrecondition.
+type SharePlugger interface {
+	// PlugShare returns when the VMM has connected to the share's daemon; the guest
+	// notices the device later. A tag that is there is errdefs.ErrAlreadyExists.
+	PlugShare(ctx context.Context, s Share) (PCIPath, error)
+	// UnplugShare returns when the guest has let go of the device, which it does
+	// when nothing of the share is mounted. An unknown tag is errdefs.ErrNotFound.
+	UnplugShare(ctx context.Context, tag string) error
+}
+
 // Pauser is a VM whose vCPUs can be stopped and continued.
 type Pauser interface {
 	Pause(ctx context.Context) error
@@ -57,6 +68,11 @@ func AsDiskPlugger(vm VM) (DiskPlugger, error) {
 // AsNICPlugger returns vm's network hot-plug, or an [Unsupported] error.
 func AsNICPlugger(vm VM) (NICPlugger, error) {
 	return as[NICPlugger](vm, "plugging a network device into a running VM")
+}
+
+// AsSharePlugger returns vm's hot-plug of shares, or an [Unsupported] error.
+func AsSharePlugger(vm VM) (SharePlugger, error) {
+	return as[SharePlugger](vm, "plugging a shared file system into a running VM")
 }
 
 // AsPauser returns vm's pause and resume, or an [Unsupported] error.

@@ -15,8 +15,9 @@ import (
 func TestWhatADriverLacksIsNamed(t *testing.T) {
 	able, bare := fake.New(hypervisor.Config{}), fake.NewBare(hypervisor.Config{})
 	for feature, as := range map[string]func(hypervisor.VM) (any, error){
-		"plugging a disk into a running VM":           func(vm hypervisor.VM) (any, error) { return hypervisor.AsDiskPlugger(vm) },
-		"plugging a network device into a running VM": func(vm hypervisor.VM) (any, error) { return hypervisor.AsNICPlugger(vm) },
+		"plugging a disk into a running VM":               func(vm hypervisor.VM) (any, error) { return hypervisor.AsDiskPlugger(vm) },
+		"plugging a network device into a running VM":     func(vm hypervisor.VM) (any, error) { return hypervisor.AsNICPlugger(vm) },
+		"plugging a shared file system into a running VM": func(vm hypervisor.VM) (any, error) { return hypervisor.AsSharePlugger(vm) },
 		"saving a VM":  func(vm hypervisor.VM) (any, error) { return hypervisor.AsSnapshotter(vm) },
 		"pausing a VM": func(vm hypervisor.VM) (any, error) { return hypervisor.AsPauser(vm) },
 	} {

@@ -26,7 +26,7 @@ func TestBehaviour(t *testing.T) {
 		vm := fake.New(cfg)
 		vm.Handle(transport.PortAgent, echo)
 		return vm
-	}})
+	}, Share: func(_ testing.TB, tag string) hypervisor.Share { return hypervisor.Share{Tag: tag} }})
 }
 
 func TestBehaviourWithoutCapabilities(t *testing.T) {

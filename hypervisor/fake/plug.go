@@ -17,7 +17,7 @@ type VM struct {
 	*Bare
 
 	mu     sync.Mutex
-	slots  []any // hypervisor.Disk, hypervisor.NIC, or nil
+	slots  []any // hypervisor.Disk, hypervisor.NIC, hypervisor.Share, or nil
 	fail   error
 	paused bool
 }
@@ -40,6 +40,9 @@ func (vm *VM) Disks() []hypervisor.Disk { return list[hypervisor.Disk](vm) }
 
 // NICs lists the network devices that are plugged now, by slot.
 func (vm *VM) NICs() []hypervisor.NIC { return list[hypervisor.NIC](vm) }
+
+// Shares lists the shares that are plugged now, by slot.
+func (vm *VM) Shares() []hypervisor.Share { return list[hypervisor.Share](vm) }
 
 // Paused reports whether the vCPUs are stopped.
 func (vm *VM) Paused() bool {
@@ -85,6 +88,20 @@ func (vm *VM) PlugNIC(ctx context.Context, n hypervisor.NIC) (hypervisor.PCIPath
 // UnplugNIC implements [hypervisor.NICPlugger].
 func (vm *VM) UnplugNIC(ctx context.Context, id string) error {
 	return vm.unplug(ctx, "network device "+id, func(s any) bool { o, ok := s.(hypervisor.NIC); return ok && o.ID == id })
+}
+
+// PlugShare implements [hypervisor.SharePlugger].
+func (vm *VM) PlugShare(ctx context.Context, n hypervisor.Share) (hypervisor.PCIPath, error) {
+	if !vm.cfg.LaterShares {
+		return "", fmt.Errorf("plug share %s: the VM's configuration promised no later shares: %w", n.Tag, errdefs.ErrFailedPrecondition)
+	}
+	taken := func(s any) bool { o, ok := s.(hypervisor.Share); return ok && o.Tag == n.Tag }
+	return vm.plug(ctx, "share "+n.Tag, n, taken)
+}
+
+// UnplugShare implements [hypervisor.SharePlugger].
+func (vm *VM) UnplugShare(ctx context.Context, tag string) error {
+	return vm.unplug(ctx, "share "+tag, func(s any) bool { o, ok := s.(hypervisor.Share); return ok && o.Tag == tag })
 }
 
 // ready is what every use of a running VM checks first; vm.mu is held.

@@ -56,6 +56,36 @@ func nics(t *testing.T, d Driver) {
 	mustEcho(t, vm)
 }
 
+// shares plugs and unplugs as disks are, each share with a daemon of its own.
+func shares(t *testing.T, d Driver) {
+	vm := startedWith(t, d, func(c *hypervisor.Config) { c.LaterShares = true })
+	mustEcho(t, vm)
+	p, err := hypervisor.AsSharePlugger(vm)
+	if err != nil {
+		isError(t, "share hot-plug", err, errdefs.ErrNotImplemented)
+		return
+	}
+	plugging(t, plugger{
+		plug: func(ctx context.Context, id string) (hypervisor.PCIPath, error) {
+			return p.PlugShare(ctx, d.Share(t, id))
+		},
+		unplug: p.UnplugShare,
+	})
+	mustEcho(t, vm)
+}
+
+func sharesUnpromised(t *testing.T, d Driver) {
+	vm := up(t, d)
+	p, err := hypervisor.AsSharePlugger(vm)
+	if err != nil {
+		isError(t, "share hot-plug", err, errdefs.ErrNotImplemented)
+		return
+	}
+	_, err = p.PlugShare(short(t), d.Share(t, "share"))
+	isError(t, "a share without LaterShares", err, errdefs.ErrFailedPrecondition)
+	mustEcho(t, vm)
+}
+
 func plugging(t *testing.T, p plugger) {
 	t.Helper()
 	ctx := short(t)

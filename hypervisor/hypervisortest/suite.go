@@ -17,6 +17,9 @@ type Driver struct {
 	// and HotplugSlots; the driver's test adds a guest that echoes what it gets
 	// on the agent's port. The VM is stopped by the suite.
 	New func(t testing.TB, cfg hypervisor.Config) hypervisor.VM
+	// Share returns a share of that tag with a daemon that takes one connection,
+	// for drivers that plug shares; it may be nil for others.
+	Share func(t testing.TB, tag string) hypervisor.Share
 }
 
 // patience bounds every step of the suite on a busy machine.
@@ -43,6 +46,8 @@ func Run(t *testing.T, d Driver) {
 		{"CancelledStart", cancelledStart},
 		{"Disks", disks},
 		{"NICs", nics},
+		{"Shares", shares},
+		{"SharesThatNobodyPromised", sharesUnpromised},
 		{"Pause", pause},
 		{"Held", held},
 		{"Snapshots", snapshots},
@@ -88,7 +93,12 @@ func newVM(t *testing.T, d Driver, change func(*hypervisor.Config)) hypervisor.V
 // started is a VM that runs, with a guest that need not be up.
 func started(t *testing.T, d Driver) hypervisor.VM {
 	t.Helper()
-	vm := newVM(t, d, nil)
+	return startedWith(t, d, nil)
+}
+
+func startedWith(t *testing.T, d Driver, change func(*hypervisor.Config)) hypervisor.VM {
+	t.Helper()
+	vm := newVM(t, d, change)
 	if err := vm.Start(short(t)); err != nil {
 		t.Fatalf("start: %v", err)
 	}

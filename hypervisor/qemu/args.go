@@ -61,8 +61,8 @@ func commandLine(cfg hypervisor.Config, in inputs) []string {
 	for _, n := range cfg.NICs {
 		args = append(args, nicArgs(n, in.queues[n.ID], b.take())...)
 	}
-	for i, s := range cfg.Shares {
-		args = append(args, shareArgs(i, s, b.take())...)
+	for _, s := range cfg.Shares {
+		args = append(args, shareArgs(s, b.take())...)
 	}
 	args = append(args, bridgeArgs(cfg)...)
 	return append(args, snapshotArgs(cfg)...)
@@ -186,15 +186,10 @@ func nicArgs(n hypervisor.NIC, q queueFDs, slot int) []string {
 	return []string{"-netdev", netdev, "-device", asJSON(nicDevice(n, "pcie.0", slot))}
 }
 
-func shareArgs(i int, s hypervisor.Share, slot int) []string {
-	size := s.QueueSize
-	if size == 0 {
-		size = 1024
-	}
-	device := fmt.Sprintf("vhost-user-fs-pci,chardev=share%d,tag=%s,queue-size=%d", i, quote(s.Tag), size)
+func shareArgs(s hypervisor.Share, slot int) []string {
 	return []string{
-		"-chardev", fmt.Sprintf("socket,id=share%d,path=%s", i, quote(s.Socket)),
-		"-device", at(device, slot),
+		"-chardev", fmt.Sprintf("socket,id=%s,path=%s", chardevID(s.Tag), quote(s.Socket)),
+		"-device", asJSON(shareDevice(s, "pcie.0", slot)),
 	}
 }
 

@@ -93,8 +93,9 @@ func parts() []part {
 		{"share", func(c *hypervisor.Config, _ *inputs) {
 			c.Shares = []hypervisor.Share{{Tag: "kataShared", Socket: "/s,x"}}
 		}, []string{
-			"-object memory-backend-memfd,share=on,id=memory,size=256M\n", "-chardev socket,id=share0,path=/s,,x\n",
-			"vhost-user-fs-pci,chardev=share0,tag=kataShared,queue-size=1024,bus=pcie.0,addr=0x6", " init_on_alloc=1 ",
+			"-object memory-backend-memfd,share=on,id=memory,size=256M\n", "-chardev socket,id=share-kataShared,path=/s,,x\n",
+			`{"addr":"0x6","bus":"pcie.0","chardev":"share-kataShared","driver":"vhost-user-fs-pci","id":"fs-kataShared","queue-size":1024,"tag":"kataShared"}`,
+			" init_on_alloc=1 ",
 		}, []string{"memory-backend-ram"}},
 		{"share under KVM", func(c *hypervisor.Config, in *inputs) {
 			in.accelerator = "kvm"

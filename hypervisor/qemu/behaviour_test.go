@@ -15,6 +15,10 @@ func TestVMBehaviour(t *testing.T) {
 	hypervisortest.Run(t, hypervisortest.Driver{New: func(_ testing.TB, cfg hypervisor.Config) hypervisor.VM {
 		cfg.Binary, cfg.Kernel, cfg.Initrd = binary, kernel, initrd
 		return New(cfg)
+	}, Share: func(t testing.TB, tag string) hypervisor.Share {
+		s := share(t, tempDir(t))
+		s.Tag = tag
+		return s
 	}})
 }
 

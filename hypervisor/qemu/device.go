@@ -10,10 +10,12 @@ import (
 
 // The same maps describe a device on the command line and in QMP commands.
 
-func nodeName(id string) string     { return "node-" + id }
-func diskDeviceID(id string) string { return "disk-" + id }
-func netdevID(id string) string     { return "net-" + id }
-func nicDeviceID(id string) string  { return "nic-" + id }
+func nodeName(id string) string       { return "node-" + id }
+func diskDeviceID(id string) string   { return "disk-" + id }
+func netdevID(id string) string       { return "net-" + id }
+func nicDeviceID(id string) string    { return "nic-" + id }
+func chardevID(tag string) string     { return "share-" + tag }
+func shareDeviceID(tag string) string { return "fs-" + tag }
 
 // blockNode is QEMU's view of the file behind a disk.
 func blockNode(d hypervisor.Disk, driver string) map[string]any {
@@ -51,6 +53,18 @@ func nicDevice(n hypervisor.NIC, bus string, slot int) map[string]any {
 		dev["vectors"] = 2*q + 2
 	}
 	return dev
+}
+
+// shareDevice is the guest's view of a share.
+func shareDevice(s hypervisor.Share, bus string, slot int) map[string]any {
+	size := s.QueueSize
+	if size == 0 {
+		size = 1024
+	}
+	return map[string]any{
+		"driver": "vhost-user-fs-pci", "id": shareDeviceID(s.Tag), "chardev": chardevID(s.Tag), "tag": s.Tag,
+		"queue-size": size, "bus": bus, "addr": pciAddr(slot),
+	}
 }
 
 func pciAddr(slot int) string { return fmt.Sprintf("%#x", slot) }

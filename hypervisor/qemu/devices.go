@@ -45,6 +45,9 @@ func newDevices(cfg hypervisor.Config) *devices {
 	for _, nic := range cfg.NICs {
 		d.boot[nicDeviceID(nic.ID)] = true
 	}
+	for _, share := range cfg.Shares {
+		d.boot[shareDeviceID(share.Tag)] = true
+	}
 	return d
 }
 

@@ -75,7 +75,7 @@ func erofsImage(t *testing.T) string {
 	}
 	dir := t.TempDir()
 	root := filepath.Join(dir, "root")
-	for _, d := range []string{"sbin", "proc", "sys", "dev", "mnt"} {
+	for _, d := range []string{"sbin", "proc", "sys", "dev", "mnt", "later"} {
 		if err := os.MkdirAll(filepath.Join(root, d), 0o755); err != nil {
 			t.Fatal(err)
 		}
@@ -91,7 +91,7 @@ func erofsImage(t *testing.T) string {
 }
 
 // share is a virtiofsd over a directory with one file.
-func share(t *testing.T, dir string) hypervisor.Share {
+func share(t testing.TB, dir string) hypervisor.Share {
 	t.Helper()
 	binary := hypervisortest.Virtiofsd(t)
 	shared := filepath.Join(t.TempDir(), "shared")
@@ -102,7 +102,7 @@ func share(t *testing.T, dir string) hypervisor.Share {
 		t.Fatal(err)
 	}
 	socket := filepath.Join(dir, "fs.sock")
-	d, err := virtiofsd.Start(t.Context(), virtiofsd.Config{Binary: binary, Socket: socket, SharedDir: shared})
+	d, err := virtiofsd.Start(context.Background(), virtiofsd.Config{Binary: binary, Socket: socket, SharedDir: shared})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -147,7 +147,7 @@ func TestVMGuestView(t *testing.T) {
 	dir := tempDir(t)
 	cfg := hypervisor.Config{
 		ID: "view", Dir: dir, Binary: hypervisortest.QEMU(t), Kernel: hypervisortest.Kernel(t), NetNS: netns(t),
-		Image: erofsImage(t), ImageType: "erofs", VCPUs: 2, MemoryMiB: 256, HotplugSlots: 2,
+		Image: erofsImage(t), ImageType: "erofs", VCPUs: 2, MemoryMiB: 256, HotplugSlots: 2, LaterShares: true,
 		Disks:  []hypervisor.Disk{{ID: "first", Path: file(t, dir, "first", make([]byte, 1<<20)), ReadOnly: true}},
 		NICs:   []hypervisor.NIC{{ID: "eth0", MAC: "02:00:00:00:00:01", MTU: 1400, TapFDs: []int{hypervisortest.TAP(t)}}},
 		Shares: []hypervisor.Share{share(t, dir)},
@@ -197,6 +197,15 @@ func plugAndLook(t *testing.T, vm *VM, dir string) {
 	}
 	if err := vm.UnplugNIC(t.Context(), "eth1"); err != nil {
 		t.Fatal(err)
+	}
+	s := share(t, tempDir(t))
+	s.Tag = "later"
+	if _, err := vm.PlugShare(t.Context(), s); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, vm, "tags", "later")
+	if got := ask(t, vm, "mount later virtiofs /later") + ask(t, vm, "cat /later/hello"); got != "from the host" {
+		t.Errorf("the later share: %q", got)
 	}
 }
 

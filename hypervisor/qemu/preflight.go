@@ -163,14 +163,25 @@ func blockDriver(path string) (string, error) {
 }
 
 func checkShares(cfg hypervisor.Config) error {
+	seen := map[string]bool{}
 	for _, s := range cfg.Shares {
-		st, err := os.Stat(s.Socket)
-		if err != nil {
-			return missing("the socket of share "+s.Tag, s.Socket, err, "its file system daemon must listen before the VM starts")
+		if err := checkShare(s, seen); err != nil {
+			return err
 		}
-		if st.Mode()&fs.ModeSocket == 0 {
-			return invalid("share %s: %s is not a socket", s.Tag, s.Socket)
-		}
+	}
+	return nil
+}
+
+func checkShare(s hypervisor.Share, seen map[string]bool) error {
+	if err := checkID(s.Tag, seen); err != nil {
+		return fmt.Errorf("the share's tag as its %w", err)
+	}
+	st, err := os.Stat(s.Socket)
+	if err != nil {
+		return missing("the socket of share "+s.Tag, s.Socket, err, "its file system daemon must listen before the VM gets it")
+	}
+	if st.Mode()&fs.ModeSocket == 0 {
+		return invalid("share %s: %s is not a socket", s.Tag, s.Socket)
 	}
 	return nil
 }

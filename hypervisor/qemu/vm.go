@@ -22,8 +22,8 @@ import (
 const Name = "qemu"
 
 // VM is a virtual machine in a QEMU process. It is a [hypervisor.VM], a
-// [hypervisor.DiskPlugger], a [hypervisor.NICPlugger], a [hypervisor.Pauser] and a
-// [hypervisor.Snapshotter].
+// [hypervisor.DiskPlugger], a [hypervisor.NICPlugger], a [hypervisor.SharePlugger], a
+// [hypervisor.Pauser] and a [hypervisor.Snapshotter].
 type VM struct {
 	cfg    hypervisor.Config
 	life   *life.Cycle

@@ -97,6 +97,8 @@ func obey(words []string) (string, error) {
 		return list("/sys/block/vd*", "serial")
 	case "nics":
 		return list("/sys/class/net/eth*", "address")
+	case "tags": // of shares
+		return list("/sys/fs/virtiofs/*", "tag")
 	case "cat":
 		b, err := os.ReadFile(words[1])
 		return string(b), err
