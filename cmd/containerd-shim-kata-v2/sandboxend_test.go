@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	sandboxapi "github.com/containerd/containerd/api/runtime/sandbox/v1"
+	"github.com/containerd/errdefs"
+	"golang.org/x/sys/unix"
+)
+
+// TestSandboxDeath is a VMM that somebody kills.
+func TestSandboxDeath(t *testing.T) {
+	p := newPodShim(t)
+	if err := p.create(podConfig(0)); err != nil {
+		t.Fatal(err)
+	}
+	started, err := p.api.StartSandbox(t.Context(), &sandboxapi.StartSandboxRequest{SandboxID: "pod"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	killed := time.Now()
+	if err := unix.Kill(int(started.Pid), unix.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	waited, err := p.api.WaitSandbox(t.Context(), &sandboxapi.WaitSandboxRequest{SandboxID: "pod"})
+	if err != nil || waited.ExitStatus != 137 || waited.ExitedAt.AsTime().Before(killed) {
+		t.Errorf("WaitSandbox answered %v, error %v", waited, err)
+	}
+	p.expect("dead", map[string]error{
+		"PingSandbox": errdefs.ErrUnavailable, "SandboxMetrics": errdefs.ErrUnavailable, "UpdateSandbox": errdefs.ErrFailedPrecondition,
+		"StartSandbox": errdefs.ErrAlreadyExists, "CreateSandbox": errdefs.ErrAlreadyExists, "SandboxStatus": nil, "StopSandbox": nil,
+	})
+	status, err := p.api.SandboxStatus(t.Context(), &sandboxapi.SandboxStatusRequest{SandboxID: "pod", Verbose: true})
+	if err != nil || status.State != "SANDBOX_NOTREADY" || !strings.Contains(status.Info["failure"], "vmm") {
+		t.Errorf("SandboxStatus answered %v, error %v", status, err)
+	}
+	p.leave()
+}
+
+// TestSandboxStoppedWhileItStarts is one that an engine gave up while it started:
+// neither call waits for the other, and nothing comes up behind them.
+func TestSandboxStoppedWhileItStarts(t *testing.T) {
+	p := newPodShim(t)
+	if err := p.create(podConfig(0)); err != nil {
+		t.Fatal(err)
+	}
+	started := make(chan error, 1)
+	go func() {
+		_, err := p.api.StartSandbox(t.Context(), &sandboxapi.StartSandboxRequest{SandboxID: "pod"})
+		started <- err
+	}()
+	vmm := p.vmm()
+	p.expect("starting", map[string]error{
+		"StartSandbox": errdefs.ErrAlreadyExists, "PingSandbox": errdefs.ErrFailedPrecondition, "SandboxStatus": nil, "StopSandbox": nil,
+	})
+	if err := <-started; err == nil {
+		t.Error("StartSandbox of a pod that was stopped meanwhile succeeded")
+	} else {
+		t.Logf("StartSandbox: %v", err)
+	}
+	gone(t, vmm)
+	p.expect("stopped", map[string]error{"WaitSandbox": nil, "StartSandbox": errdefs.ErrFailedPrecondition})
+	p.leave()
+}
+
+// vmm waits until the shim has started its VMM.
+func (p *podShim) vmm() int {
+	p.t.Helper()
+	deadline := time.Now().Add(20 * time.Second)
+	for wait := time.Millisecond; time.Now().Before(deadline); wait = min(2*wait, 20*time.Millisecond) {
+		children, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", p.pid))
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		for _, file := range children {
+			text, _ := os.ReadFile(file) // a thread may have ended
+			for _, child := range strings.Fields(string(text)) {
+				name, _ := os.ReadFile("/proc/" + child + "/comm")
+				if n, err := strconv.Atoi(child); err == nil && strings.HasPrefix(string(name), "qemu-system") {
+					return n
+				}
+			}
+		}
+		<-time.After(wait)
+	}
+	p.t.Fatal("the shim started no VMM")
+	return 0
+}
+
+// TestSandboxThatNeverStarts is one that an engine gave up before the start.
+func TestSandboxThatNeverStarts(t *testing.T) {
+	p := newPodShim(t)
+	if err := p.create(podConfig(0)); err != nil {
+		t.Fatal(err)
+	}
+	p.expect("created", map[string]error{"StopSandbox": nil})
+	p.expect("stopped", map[string]error{"StopSandbox": nil, "WaitSandbox": nil, "StartSandbox": errdefs.ErrFailedPrecondition, "PingSandbox": errdefs.ErrFailedPrecondition})
+	p.leave()
+}
