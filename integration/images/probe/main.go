@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Command probe runs inside the containers of the integration tests and does what busybox cannot: SysV shared memory,
-// servers and clients for both address families, memory use, being a pod's pause process, and standing in for the web
-// server and the set-user-id program of critest's images.
+// servers and clients for both address families, memory use, being a pod's pause process, telling what a process sees of
+// itself, and standing in for the web server and the set-user-id program of critest's images.
 package main
 
 import (
@@ -34,27 +34,34 @@ func main() {
 	}
 }
 
+// anyWords is for commands that take as many words as they are given.
+const anyWords = -1
+
 func run(args []string) error {
 	commands := map[string]struct {
 		words int
 		call  func([]string) error
 	}{
-		"pause":    {0, pause},    // waits for SIGTERM or SIGINT
-		"listen":   {2, listen},   // ADDRESS TEXT: answers every TCP connection with TEXT
-		"dial":     {1, dial},     // ADDRESS: prints what a TCP connection says
-		"echo":     {1, echo},     // ADDRESS: sends back what TCP connections send
-		"exchange": {2, exchange}, // ADDRESS BYTES: has that much sent back and prints its SHA-256
-		"shm-put":  {2, shmPut},   // KEY TEXT: makes a SysV shared memory segment
-		"shm-get":  {1, shmGet},   // KEY: prints the text in it
-		"eat":      {1, eat},      // BYTES: uses that much memory, then waits as pause does
-		"web":      {1, web},      // ADDRESS: serves a page by HTTP, looking like nginx
-		"euid":     {0, euid},     // prints the effective user
+		"pause":    {0, pause},      // waits for SIGTERM or SIGINT
+		"listen":   {2, listen},     // ADDRESS TEXT: answers every TCP connection with TEXT
+		"dial":     {1, dial},       // ADDRESS: prints what a TCP connection says
+		"echo":     {1, echo},       // ADDRESS: sends back what TCP connections send
+		"exchange": {2, exchange},   // ADDRESS BYTES: has that much sent back and prints its SHA-256
+		"shm-put":  {2, shmPut},     // KEY TEXT: makes a SysV shared memory segment
+		"shm-get":  {1, shmGet},     // KEY: prints the text in it
+		"eat":      {1, eat},        // BYTES: uses that much memory, then waits as pause does
+		"web":      {1, web},        // ADDRESS: serves a page by HTTP, looking like nginx
+		"euid":     {0, euid},       // prints the effective user
+		"see":      {anyWords, see}, // PART...: prints what it sees of itself
+		"list":     {1, list},       // DIRECTORY: prints kind, mode, owner of what is in it
+		"try":      {anyWords, try}, // KIND:WHAT...: does that and prints how it ended
+		"as":       {anyWords, as},  // UID WORD...: runs a command as that user
 	}
 	if len(args) == 0 {
 		return errors.New("no command was given")
 	}
 	command, known := commands[args[0]]
-	if !known || len(args) != command.words+1 {
+	if !known || command.words != anyWords && len(args) != command.words+1 {
 		return fmt.Errorf("unknown command or wrong number of words: %s", strings.Join(args, " "))
 	}
 	return command.call(args[1:])
