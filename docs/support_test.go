@@ -51,6 +51,8 @@ func features() []feature {
 		{"Containers by `ctr`", tested("integration", "TestCtrProcess", "TestCtrTask")},
 		{"Pods by containerd's Sandbox API (`sandboxer = \"shim\"`)", critest("shim/sandboxapi", "TestLife")},
 		{"Logs, exec, attach, terminals", tested("integration", "TestPodLogs", "TestPodExec", "TestPodAttach", "TestCtrTerminal")},
+		{"Standard streams: every byte, detach, CloseIO, 1,000 containers in one VM", tested("integration/stdio", "TestThereAndBack",
+			"TestBurstAndExit", "TestDetachAndReattach", "TestCloseIO", "TestSlowReader", "TestShortLived", "TestStreamingUnderLoad")},
 		{"Statistics, limits, out-of-memory kills", tested("integration", "TestPodStats", "TestPodUpdate", "TestPodOOM")},
 		{"A restart of containerd, the death of a VM or a shim", tested("integration", "TestContainerdRestart", "TestVMDeath", "TestShimDeath")},
 		{"vhost-net", nested("sandbox", "TestVMVhostNet")},

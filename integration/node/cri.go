@@ -44,6 +44,7 @@ type Container struct {
 	Mounts      []Mount
 	TTY         bool
 	Stdin       bool
+	StdinOnce   bool           // the end of the first attached client's input is the end of the container's
 	Linux       map[string]any // of CRI's LinuxContainerConfig: resources, security_context
 }
 
@@ -209,6 +210,7 @@ func (n *Node) writeContainer(p Pod, c Container) (string, error) {
 		"mounts":      c.Mounts,
 		"tty":         c.TTY,
 		"stdin":       c.Stdin,
+		"stdin_once":  c.StdinOnce,
 		"log_path":    c.Name + ".log",
 		"linux":       linux,
 	})

@@ -8,8 +8,10 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"os"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/containerd/containerd/v2/client"
 )
@@ -61,7 +63,7 @@ func kinds(t *testing.T, ctx context.Context, test func(*testing.T, creator)) {
 // resident runs a container that does nothing, for execs.
 func resident(t *testing.T, ctx context.Context) *process {
 	t.Helper()
-	c, err := shared.pod.run(ctx, name(t)+"-resident", request{args: []string{"probe", "pause"}})
+	c, err := shared.pod.run(ctx, name(t)+"-resident-"+strconv.FormatInt(time.Now().UnixNano(), 36), request{args: []string{"probe", "pause"}})
 	return kept(t, ctx, c, err)
 }
 

@@ -43,12 +43,12 @@ func (p *process) await(ctx context.Context) error {
 	return nil
 }
 
-// start runs the process and begins to collect its output.
+// start runs the process and begins to collect its output; runc's shim opens the FIFOs of an exec no earlier.
 func (p *process) start(ctx context.Context) error {
-	p.read()
 	if err := p.Start(ctx); err != nil {
 		return fmt.Errorf("start %s: %w", p.ID(), err)
 	}
+	p.read()
 	return nil
 }
 

@@ -16,7 +16,7 @@ import (
 )
 
 // together is how many containers come and go at a time.
-const together = 4
+const together = 8
 
 // Containers that print something and exit at once: each of their streams is whole and has an end.
 func TestShortLived(t *testing.T) {
@@ -25,17 +25,17 @@ func TestShortLived(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	begin := time.Now()
-	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(together)
-	for i := range count {
-		group.Go(func() error { return shortLived(ctx, i) })
-	}
-	if err := group.Wait(); err != nil {
-		t.Fatal(err)
-	}
-	took := time.Since(begin)
-	t.Logf("%d containers in %s, %s for each", count, took.Round(time.Millisecond), (took / time.Duration(count)).Round(time.Millisecond))
+	unleaked(t, ctx, func() {
+		group, ctx := errgroup.WithContext(ctx)
+		group.SetLimit(together)
+		for i := range count {
+			group.Go(func() error { return shortLived(ctx, i) })
+		}
+		if err := group.Wait(); err != nil {
+			t.Fatal(err)
+		}
+		t.Logf("%d containers", count)
+	})
 }
 
 // shortLived runs container number i, whose output no other has.
@@ -67,14 +67,16 @@ func TestExecsInParallel(t *testing.T) {
 	ctx := begin(t, 10*time.Minute)
 	const count = 100
 	within := resident(t, ctx)
-	var group errgroup.Group
-	for i := range count {
-		text := random(t, 64<<10)
-		group.Go(func() error { return oneExec(ctx, within, i, text) })
-	}
-	if err := group.Wait(); err != nil {
-		t.Error(err)
-	}
+	unleaked(t, ctx, func() {
+		var group errgroup.Group
+		for i := range count {
+			text := random(t, 64<<10)
+			group.Go(func() error { return oneExec(ctx, within, i, text) })
+		}
+		if err := group.Wait(); err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 func oneExec(ctx context.Context, within *process, i int, text string) error {
