@@ -36,7 +36,11 @@ type podShim struct {
 
 func newPodShim(t *testing.T) *podShim {
 	t.Helper()
-	n := newVMNode(t)
+	return newVMNode(t).podShim(t)
+}
+
+func (n vmNode) podShim(t *testing.T) *podShim {
+	t.Helper()
 	bundle := n.bundle(t, sandboxes, "pod", nil)
 	showLog(t, bundle)
 	result := n.start(t, bundle, "pod")

@@ -95,6 +95,35 @@ func (p *podShim) vmm() int {
 	return 0
 }
 
+// TestSandboxesOfOneName are pods of one id in two namespaces of containerd, with
+// one state directory: neither disturbs the other.
+func TestSandboxesOfOneName(t *testing.T) {
+	n := newVMNode(t)
+	other := n
+	other.namespace = "other"
+	pods := []*podShim{n.podShim(t), other.podShim(t)}
+	var vmms []int
+	for _, p := range pods {
+		if err := p.create(podConfig(0)); err != nil {
+			t.Fatal(err)
+		}
+		started, err := p.api.StartSandbox(t.Context(), &sandboxapi.StartSandboxRequest{SandboxID: "pod"})
+		if err != nil {
+			t.Fatalf("start the pod in the namespace %s: %v", p.n.namespace, err)
+		}
+		vmms = append(vmms, int(started.Pid))
+	}
+	if _, err := pods[0].api.ShutdownSandbox(t.Context(), &sandboxapi.ShutdownSandboxRequest{SandboxID: "pod"}); err != nil {
+		t.Logf("ShutdownSandbox: %v", err) // the answer may be cut off
+	}
+	gone(t, pods[0].pid)
+	gone(t, vmms[0])
+	n.delete(t, pods[0].bundle, "pod")
+	pods[1].expect("beside one that ended", map[string]error{"PingSandbox": nil, "SandboxMetrics": nil})
+	pods[1].status("SANDBOX_READY", uint32(vmms[1]))
+	pods[1].leave()
+}
+
 // TestSandboxThatNeverStarts is one that an engine gave up before the start.
 func TestSandboxThatNeverStarts(t *testing.T) {
 	p := newPodShim(t)
