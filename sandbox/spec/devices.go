@@ -13,11 +13,12 @@ import (
 	"github.com/katapod/katapod/sandbox/storage"
 )
 
-// guestNodes are device nodes whose numbers Linux fixes, so that the guest's are
-// the host's (Documentation/admin-guide/devices.txt).
+// guestNodes are character devices whose numbers Linux fixes, so that the guest's
+// are the host's (Documentation/admin-guide/devices.txt). A container may have
+// them under any name.
 var guestNodes = map[string]struct{ major, minor int64 }{
-	"/dev/null": {1, 3}, "/dev/zero": {1, 5}, "/dev/full": {1, 7}, "/dev/random": {1, 8}, "/dev/urandom": {1, 9},
-	"/dev/tty": {5, 0}, "/dev/console": {5, 1}, "/dev/ptmx": {5, 2}, "/dev/fuse": {10, 229}, "/dev/net/tun": {10, 200},
+	"null": {1, 3}, "zero": {1, 5}, "full": {1, 7}, "random": {1, 8}, "urandom": {1, 9},
+	"tty": {5, 0}, "console": {5, 1}, "ptmx": {5, 2}, "fuse": {10, 229}, "net/tun": {10, 200},
 }
 
 // devices keeps the nodes that every guest has and adds the storage plan's block
@@ -43,8 +44,15 @@ func devices(in, out *specs.Spec, e Env) error {
 }
 
 func isGuestNode(d specs.LinuxDevice) bool {
-	known, ok := guestNodes[d.Path]
-	return ok && d.Major == known.major && d.Minor == known.minor
+	if d.Type != "c" && d.Type != "u" { // the specification has both for a character device
+		return false
+	}
+	for _, known := range guestNodes {
+		if d.Major == known.major && d.Minor == known.minor {
+			return true
+		}
+	}
+	return false
 }
 
 func isPlanned(path string, e Env) bool {

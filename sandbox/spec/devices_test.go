@@ -35,6 +35,11 @@ func TestDevices(t *testing.T) {
 			name: "a node that every guest has", devices: []specs.LinuxDevice{fuse},
 			want: []*agentpb.LinuxDevice{{Path: "/dev/fuse", Type: "c", Major: 10, Minor: 229, FileMode: 0o666, UID: 1, GID: 2}},
 		},
+		{
+			name: "under another name", devices: []specs.LinuxDevice{{Path: "/dev/mynull", Type: "c", Major: 1, Minor: 3}},
+			want: []*agentpb.LinuxDevice{{Path: "/dev/mynull", Type: "c", Major: 1, Minor: 3}},
+		},
+		{name: "a block device with such numbers", devices: []specs.LinuxDevice{{Path: "/dev/null", Type: "b", Major: 1, Minor: 3}}, refused: "/dev/null"},
 		{name: "a device of the host", devices: []specs.LinuxDevice{kvm}, refused: "/dev/kvm"},
 		{name: "a known name with other numbers", devices: []specs.LinuxDevice{{Path: "/dev/null", Type: "b", Major: 8}}, refused: "/dev/null"},
 		{name: "a block device without a plan", devices: []specs.LinuxDevice{volume}, refused: "/dev/xvda"},
