@@ -32,8 +32,9 @@ func TestRefusalsByName(t *testing.T) {
 		err   error
 	}{
 		{"the host's network (`hostNetwork: true`, `--net-host`)", pod.ErrHostNetwork},
-		{"the host's processes (`docker run --pid=host`)", guestSpec(func(s *specs.Spec) { s.Linux.Namespaces = without(s.Linux.Namespaces, specs.PIDNamespace) })},
-		{"the host's IPC (`hostIPC: true`)", guestSpec(func(s *specs.Spec) { s.Linux.Namespaces = without(s.Linux.Namespaces, specs.IPCNamespace) })},
+		{"the host's processes (`docker run --pid=host`)", pod.ErrHostPID},
+		{"the host's IPC (`hostIPC: true`, `docker run --ipc=host`)", pod.ErrHostIPC},
+		{"the host's name (`docker run --uts=host`)", pod.ErrHostUTS},
 		{"an AppArmor profile of one's own", guestSpec(func(s *specs.Spec) { s.Process.ApparmorProfile = "mine" })},
 		{"an SELinux label, with `disable_guest_selinux = false`", guestSpec(func(s *specs.Spec) { s.Process.SelinuxLabel = "a:b:c:d" })},
 		{"a socket of the host", mount("/run/x.sock", storage.Socket)},
@@ -71,16 +72,6 @@ func guestSpec(change func(*specs.Spec)) error {
 	change(s)
 	_, err := spec.ToGuest(s, spec.Env{ContainerID: "c1", RootPath: "/root"})
 	return err
-}
-
-func without(all []specs.LinuxNamespace, kind specs.LinuxNamespaceType) []specs.LinuxNamespace {
-	var rest []specs.LinuxNamespace
-	for _, ns := range all {
-		if ns.Type != kind {
-			rest = append(rest, ns)
-		}
-	}
-	return rest
 }
 
 func mount(source string, kind storage.Kind) error {

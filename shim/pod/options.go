@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"slices"
 	"strings"
 
 	"github.com/containerd/errdefs"
@@ -41,8 +40,8 @@ func (o Origin) Options(c config.Config) (sandbox.Options, error) {
 	if options.NetNS, err = networkNamespace(o.Spec, c); err != nil {
 		return sandbox.Options{}, err
 	}
-	if o.Kind == podkind.Sandbox && !hasNamespace(o.Spec, specs.IPCNamespace) {
-		return sandbox.Options{}, ErrHostIPC
+	if err := o.refuseHost(); err != nil {
+		return sandbox.Options{}, err
 	}
 	if options.DNS, err = resolvConf(o.Spec.Mounts); err != nil {
 		return sandbox.Options{}, err
@@ -76,37 +75,6 @@ func (o Origin) resources() (sizing.Request, error) {
 		return sizing.FromSpec(o.Spec), nil
 	}
 	return sizing.FromAnnotations(o.Spec.Annotations)
-}
-
-// ErrHostNetwork refuses the host's network, in every engine with the same words.
-// It is errdefs.ErrNotImplemented.
-var ErrHostNetwork = fmt.Errorf("the host's network was asked for, which a VM cannot share; "+
-	"publish the ports instead (hostPort, docker run -p), or run this pod with another runtime: %w", errdefs.ErrNotImplemented)
-
-// ErrHostIPC refuses the host's IPC for a whole pod. The spec of its containers
-// does not tell: they join the namespace of the container that stands for the
-// pod, which is the host's. It is errdefs.ErrNotImplemented.
-var ErrHostIPC = fmt.Errorf("the host's IPC was asked for, which is another kernel's; "+
-	"use the pod's (hostIPC: false), or run this pod with another runtime: %w", errdefs.ErrNotImplemented)
-
-func hasNamespace(s *specs.Spec, kind specs.LinuxNamespaceType) bool {
-	return s.Linux != nil && slices.ContainsFunc(s.Linux.Namespaces, func(n specs.LinuxNamespace) bool { return n.Type == kind })
-}
-
-// networkNamespace is the path of the pod's namespace, "" for a private one. A
-// spec without a network namespace asks for the host's, which a VM cannot have.
-func networkNamespace(s *specs.Spec, c config.Config) (string, error) {
-	if s.Linux != nil {
-		for _, n := range s.Linux.Namespaces {
-			if n.Type == specs.NetworkNamespace {
-				return n.Path, nil
-			}
-		}
-	}
-	if c.Runtime.DisableNewNetNS {
-		return "", nil
-	}
-	return "", ErrHostNetwork
 }
 
 // resolvConf returns the lines of the file that is mounted as /etc/resolv.conf.

@@ -48,7 +48,7 @@ func TestOptionsOfAPod(t *testing.T) {
 
 func TestOptionsOfALoneContainer(t *testing.T) {
 	limit := int64(1 << 30)
-	s := spec(specs.LinuxNamespace{Type: specs.NetworkNamespace})
+	s := spec(own()...)
 	s.Linux.Resources = &specs.LinuxResources{Memory: &specs.LinuxMemory{Limit: &limit}}
 	o, err := Origin{ID: "c", Kind: podkind.Lone, Spec: s}.Options(config.Default())
 	if err != nil || o.NetNS != "" || o.Resources.MemoryBytes != limit {
@@ -65,6 +65,7 @@ func TestBadSpecs(t *testing.T) {
 	if _, err := (Origin{Kind: podkind.Sandbox, Spec: s}).Options(config.Default()); !errors.Is(err, ErrHostIPC) || !errors.Is(err, errdefs.ErrNotImplemented) {
 		t.Errorf("the host's IPC: %v", err)
 	}
+	s = spec(own()...)
 	s.Mounts = []specs.Mount{{Destination: "/etc/resolv.conf", Source: "/nonexistent"}}
 	if _, err := (Origin{Kind: podkind.Lone, Spec: s}).Options(config.Default()); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("a resolv.conf that is not there: %v", err)

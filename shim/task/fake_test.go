@@ -380,7 +380,7 @@ func (b *bench) bundle(t *testing.T, id string, annotations map[string]string) s
 	}
 	spec := specs.Spec{
 		Version: "1.2.0", Annotations: annotations, Process: &specs.Process{Args: []string{"true"}},
-		Linux: &specs.Linux{Namespaces: []specs.LinuxNamespace{{Type: specs.NetworkNamespace, Path: "/run/netns/x"}, {Type: specs.IPCNamespace}}},
+		Linux: &specs.Linux{Namespaces: []specs.LinuxNamespace{{Type: specs.NetworkNamespace, Path: "/run/netns/x"}, {Type: specs.IPCNamespace}, {Type: specs.PIDNamespace}, {Type: specs.UTSNamespace}}},
 	}
 	text, err := json.Marshal(spec)
 	if err != nil {
