@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/katapod/katapod/hypervisor"
+	"github.com/katapod/katapod/hypervisor/accel"
 )
 
 // inputs is what the command line needs to know besides the configuration:
@@ -65,7 +66,7 @@ func commandLine(cfg hypervisor.Config, in inputs) []string {
 		args = append(args, shareArgs(s, b.take())...)
 	}
 	args = append(args, bridgeArgs(cfg)...)
-	return append(args, snapshotArgs(cfg)...)
+	return append(args, snapshotArgs(cfg, in)...)
 }
 
 // translationMiB bounds the code that QEMU's translator keeps, in MiB; without a
@@ -126,10 +127,12 @@ func mayShare(cfg hypervisor.Config) bool { return cfg.LaterShares || len(cfg.Sh
 
 // snapshotArgs are those of a VM that is saved or was. The generation device
 // tells the guest's kernel that it is a clone, and has it renew its random
-// numbers at once.
-func snapshotArgs(cfg hypervisor.Config) []string {
+// numbers. Under translation the guest goes without: interpreting the ACPI method
+// that announces it is a sixth of the code that a clone runs before it answers,
+// and whoever clones renews them through the agent in any case.
+func snapshotArgs(cfg hypervisor.Config, in inputs) []string {
 	var args []string
-	if cfg.SaveTo != nil || cfg.From != nil {
+	if in.accelerator != accel.TCG && (cfg.SaveTo != nil || cfg.From != nil) {
 		args = append(args, "-device", "vmgenid,guid=auto")
 	}
 	if cfg.From != nil {

@@ -122,9 +122,13 @@ func parts() []part {
 		{"freed pages", func(c *hypervisor.Config, _ *inputs) { c.FreePageReporting = true },
 			[]string{"virtio-balloon-pci,id=balloon,free-page-reporting=on,deflate-on-oom=on,"}, nil},
 		{"to be saved", func(c *hypervisor.Config, _ *inputs) { c.SaveTo = &hypervisor.Snapshot{Memory: "/m,1", State: "/s"} },
-			[]string{"-object memory-backend-file,share=on,mem-path=/m,,1,id=memory,size=256M\n", "-device vmgenid,guid=auto\n"}, []string{"-incoming", "init_on_alloc"}},
+			[]string{"-object memory-backend-file,share=on,mem-path=/m,,1,id=memory,size=256M\n"}, []string{"-incoming", "init_on_alloc", "vmgenid"}},
 		{"clone", func(c *hypervisor.Config, _ *inputs) { c.From = &hypervisor.Snapshot{Memory: "/m", State: "/s"} },
-			[]string{"-object memory-backend-file,share=off,mem-path=/m,id=memory,size=256M\n", "-device vmgenid,guid=auto\n-incoming defer\n"}, nil},
+			[]string{"-object memory-backend-file,share=off,mem-path=/m,id=memory,size=256M\n", "-incoming defer\n"}, []string{"vmgenid"}},
+		{"clone under KVM", func(c *hypervisor.Config, in *inputs) {
+			c.From, in.accelerator = &hypervisor.Snapshot{Memory: "/m", State: "/s"}, "kvm"
+		},
+			[]string{"-device vmgenid,guid=auto\n-incoming defer\n"}, nil},
 		{"clone with memory of its own", func(c *hypervisor.Config, in *inputs) {
 			c.From, in.memory = &hypervisor.Snapshot{Memory: "/m", State: "/s"}, 6
 		},
