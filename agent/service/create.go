@@ -83,6 +83,7 @@ func (s *Service) makeContainer(ctx context.Context, p *pod, r *agentpb.CreateCo
 	if err := s.fit(p, r.ContainerId, spec, shared); err != nil {
 		return nil, err
 	}
+	ocispec.GiveHome(spec, spec.Process)
 	if err := writeBundle(bundle, spec); err != nil {
 		return nil, err
 	}

@@ -29,6 +29,7 @@ func (s *Service) ExecProcess(ctx context.Context, r *agentpb.ExecProcessRequest
 		if err := g.CheckProcess(p); err != nil {
 			return err
 		}
+		ocispec.GiveHome(c.Spec(), p)
 		return c.Exec(ctx, r.ExecId, p, tokens(r))
 	})
 }
