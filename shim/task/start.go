@@ -4,6 +4,7 @@ package task
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/containerd/containerd/api/events"
@@ -39,6 +40,11 @@ func (s *Service) start(ctx context.Context, p *process) error {
 		return err
 	}
 	if err := p.run(ctx); err != nil {
+		if p.execID != "" {
+			// An engine waits for the end of an output that nobody will write to,
+			// and deletes the exec only then: containerd's client does.
+			err = errors.Join(err, p.streams.Close())
+		}
 		return err
 	}
 	pid := s.Pod.PID()
