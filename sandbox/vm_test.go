@@ -60,6 +60,7 @@ func TestVMPod(t *testing.T) {
 	if s, err := c.Stats(background); err != nil || s.GetCgroupStats().GetMemoryStats().GetUsage().GetUsage() == 0 {
 		t.Errorf("stats %v, %v", s, err)
 	}
+	checkLoad(t, pod, c)
 	if err := c.Kill(background, "", 9, false); err != nil {
 		t.Fatal(err)
 	}
