@@ -59,12 +59,20 @@ func (before Inventory) Added(after Inventory) Inventory {
 // WaitEmpty waits, at most five seconds, until nothing exists beside what was before, and returns what does after
 // that. Shims and CNI end a moment after the call that removes a pod has returned.
 func (n *Node) WaitEmpty(ctx context.Context, before Inventory) (Inventory, error) {
+	return n.WaitEmptyBut(ctx, before, func(string, string) bool { return false })
+}
+
+// WaitEmptyBut is WaitEmpty without the things that the function picks.
+func (n *Node) WaitEmptyBut(ctx context.Context, before Inventory, ignore func(kind, thing string) bool) (Inventory, error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	for wait := 5 * time.Millisecond; ; wait = min(2*wait, 200*time.Millisecond) {
 		now, err := n.Inventory(context.WithoutCancel(ctx))
 		if err != nil {
 			return nil, err
+		}
+		for kind := range now {
+			now[kind] = slices.DeleteFunc(now[kind], func(thing string) bool { return ignore(kind, thing) })
 		}
 		added := before.Added(now)
 		if len(added) == 0 || ctx.Err() != nil {
