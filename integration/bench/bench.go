@@ -16,6 +16,8 @@ type bench struct {
 	progress   *node.Progress
 	runs       int // of what takes a second or so; longer things are done less often
 	ours, runc samples
+	// warming says that the pods do not count.
+	warming bool
 }
 
 // suite measures one thing, with both runtimes.

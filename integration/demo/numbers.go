@@ -21,10 +21,11 @@ func (d *demo) showNumbers() error {
 }
 
 func (d *demo) timeline() ([]string, error) {
-	steps, err := d.Timeline(d.second.id)
+	line, err := d.Timeline(d.second.id)
 	if err != nil {
 		return nil, err
 	}
+	steps := line.Steps
 	if len(steps) == 0 {
 		return nil, errors.New("the shim recorded no steps")
 	}

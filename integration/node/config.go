@@ -43,6 +43,9 @@ const registryHosts = "etc/certs.d/_default"
 // the pod itself, through the Sandbox API.
 const SandboxAPIHandler = "kata-sandboxapi"
 
+// ColdHandler is the CRI runtime handler, on EROFS, whose pods always boot: templates are switched off.
+const ColdHandler = "kata-cold"
+
 // Subnets of the pods.
 const (
 	PodsV4 = "10.88.0.0/16"
@@ -70,7 +73,7 @@ type settings struct {
 	Handlers       map[string]string // CRI handlers of the kata shim, with the snapshotter of each
 	RuncHandlers   map[string]string // the same of runc
 
-	SandboxAPIHandler, Registry string
+	SandboxAPIHandler, ColdHandler, Registry string
 }
 
 // writeConfig makes the directories of the node and writes every configuration file; containerd is the template of
@@ -84,12 +87,13 @@ func writeConfig(ctx context.Context, l Layout, containerd string) error {
 	values := settings{
 		Layout: l, PauseImage: PauseImage, PodsV4: PodsV4, PodsV6: PodsV6,
 		Virtiofsd: virtiofsd(), Handlers: Handlers(), RuncHandlers: runcHandlers(),
-		SandboxAPIHandler: SandboxAPIHandler, Registry: Registry,
+		SandboxAPIHandler: SandboxAPIHandler, ColdHandler: ColdHandler, Registry: Registry,
 	}
 	files := map[string]string{
 		"etc/containerd.toml":      containerd,
 		"etc/crictl.yaml":          crictlTemplate,
 		"etc/kata.toml":            kataTemplate,
+		"etc/kata-cold.toml":       kataTemplate + "\n[factory]\nenable_template = false\n",
 		"etc/cni/10-pods.conflist": cniTemplate,
 
 		registryHosts + "/hosts.toml": hostsTemplate,

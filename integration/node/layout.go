@@ -50,6 +50,9 @@ func (l Layout) StateDir() string { return l.path("vc") }
 // KataConfig is the configuration.toml of the kata shim.
 func (l Layout) KataConfig() string { return l.path("etc/kata.toml") }
 
+// KataColdConfig is that of [ColdHandler].
+func (l Layout) KataColdConfig() string { return l.path("etc/kata-cold.toml") }
+
 // Log is what containerd and the shims wrote.
 func (l Layout) Log() string { return l.path("containerd.log") }
 

@@ -51,7 +51,7 @@ func TestConfigIsWritten(t *testing.T) {
 		t.Errorf("the shim reads its configuration with warnings %v and error %v", loaded.Warnings, err)
 	}
 	for name, wants := range map[string][]string{
-		"etc/containerd.toml": {"version = 4", l.Socket(), "containerd.runtimes.kata-erofs]", "restrict_oom_score_adj = true", l.KataConfig()},
+		"etc/containerd.toml": {"version = 4", l.Socket(), "containerd.runtimes.kata-erofs]", "containerd.runtimes.kata-cold]", l.KataColdConfig(), "restrict_oom_score_adj = true", l.KataConfig()},
 		"etc/kata.toml":       {`kernel = "/o/guest/vmlinux"`, l.StateDir()},
 		"etc/cni":             nil,
 		"blk/scratch.ext4":    nil,

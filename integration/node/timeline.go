@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/katapod/katapod/sandbox"
 	"github.com/katapod/katapod/sandbox/config"
 )
 
@@ -15,8 +16,8 @@ import (
 const criNamespace = "k8s.io"
 
 // SandboxDir is where the kata shim of a pod of the CRI keeps its state.
-func (l Layout) SandboxDir(sandbox string) string {
-	return config.Runtime{StateDir: l.StateDir()}.SandboxDir(criNamespace, sandbox)
+func (l Layout) SandboxDir(id string) string {
+	return config.Runtime{StateDir: l.StateDir()}.SandboxDir(criNamespace, id)
 }
 
 // Step is a part of a sandbox's start-up as the shim recorded it.
@@ -26,15 +27,22 @@ type Step struct {
 	DurationMS float64 `json:"duration_ms"`
 }
 
-// Timeline reads the start-up steps that the shim of a pod of the CRI recorded.
-func (l Layout) Timeline(sandbox string) ([]Step, error) {
-	text, err := os.ReadFile(filepath.Join(l.SandboxDir(sandbox), "timeline.json"))
+// Timeline is what the shim of a pod recorded about its start.
+type Timeline struct {
+	// Origin is how the VM came up.
+	Origin sandbox.Origin
+	Steps  []Step
+}
+
+// Timeline reads what the shim of a pod of the CRI recorded about its start.
+func (l Layout) Timeline(id string) (Timeline, error) {
+	text, err := os.ReadFile(filepath.Join(l.SandboxDir(id), "timeline.json"))
 	if err != nil {
-		return nil, fmt.Errorf("read the start-up timeline of sandbox %s: %w", sandbox, err)
+		return Timeline{}, fmt.Errorf("read the start-up timeline of sandbox %s: %w", id, err)
 	}
-	var recorded struct{ Steps []Step }
+	var recorded Timeline
 	if err := json.Unmarshal(text, &recorded); err != nil {
-		return nil, fmt.Errorf("read the start-up timeline of sandbox %s: %w", sandbox, err)
+		return Timeline{}, fmt.Errorf("read the start-up timeline of sandbox %s: %w", id, err)
 	}
-	return recorded.Steps, nil
+	return recorded, nil
 }
