@@ -325,6 +325,13 @@ func (r *recorder) names() []string {
 	return names
 }
 
+// all are the events in order.
+func (r *recorder) all() []proto.Message {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.events)
+}
+
 // bench is a service over a fake pod.
 type bench struct {
 	*Service

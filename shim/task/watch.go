@@ -18,9 +18,14 @@ import (
 // ending behind it.
 const endTimeout = 30 * time.Second
 
+// execPatience bounds how long the end of a container is held back for those of its
+// execs, whose output may still be on its way to a slow reader.
+const execPatience = 2 * time.Second
+
 // watch records the exit of a process. When the container that stands for a pod
 // ends, the pod ends first: engines take the network namespace away as soon as
-// they hear of the exit. A lone container's VM ends behind its exit.
+// they hear of the exit. The exits of execs come before that of their container. A
+// lone container's VM ends behind its exit.
 func (s *Service) watch(ctx context.Context, c *container, p *process) {
 	<-p.guest.Done()
 	p.settleStart()
@@ -29,9 +34,29 @@ func (s *Service) watch(ctx context.Context, c *container, p *process) {
 	}
 	p.streams.Drain()
 	s.awaitOOM(c, p)
+	if p.execID == "" {
+		c.awaitExecs()
+	}
 	s.recordExit(ctx, p)
 	if p.execID == "" && c.kind == podkind.Lone {
 		s.endPod(ctx)
+	}
+}
+
+// awaitExecs waits until the ends of the execs that run are recorded. They end with
+// their container, and engines forget them when they hear of its end.
+func (c *container) awaitExecs() {
+	timer := time.NewTimer(execPatience)
+	defer timer.Stop()
+	for _, p := range c.all() {
+		if p.execID == "" || p.now().status != task.Status_RUNNING {
+			continue
+		}
+		select {
+		case <-p.done:
+		case <-timer.C:
+			return
+		}
 	}
 }
 
@@ -42,8 +67,8 @@ func (p *process) settleStart() {
 }
 
 // recordExit changes the state and publishes the exit in one step, so that a
-// Delete that sees the state publishes after it. An exec that was deleted
-// before it ran has no exit to tell.
+// Delete that sees the state publishes after it. An exec that never ran has no exit
+// to tell.
 func (s *Service) recordExit(ctx context.Context, p *process) {
 	p.starting.Lock()
 	defer p.starting.Unlock()
@@ -51,7 +76,7 @@ func (s *Service) recordExit(ctx context.Context, p *process) {
 	code, at := p.guest.ExitStatus()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	neverRan := p.status == task.Status_CREATED && p.deleted && p.execID != ""
+	neverRan := p.status == task.Status_CREATED && p.execID != ""
 	p.status, p.code, p.exitedAt = task.Status_STOPPED, uint32(code), at
 	if neverRan {
 		return
