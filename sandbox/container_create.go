@@ -176,7 +176,7 @@ func (c *Container) createInGuest(ctx context.Context, req *agentpb.CreateContai
 func specMounts(in *specs.Spec) []storage.Mount {
 	var mounts []storage.Mount
 	for _, m := range in.Mounts {
-		mounts = append(mounts, storage.Mount{Type: m.Type, Source: m.Source, Destination: m.Destination, Options: m.Options})
+		mounts = append(mounts, storage.FromSpec(m, in.Linux))
 	}
 	return mounts
 }

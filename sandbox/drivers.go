@@ -116,8 +116,8 @@ type Mounter interface {
 	Share(dir string) error
 	// Mount mounts at target, an existing directory.
 	Mount(m storage.HostMount, target string) error
-	// Bind binds source to target, both existing.
-	Bind(source, target string, access storage.Access, recursive bool) error
+	// Bind binds what is shared to target, both existing.
+	Bind(share storage.Share, target string) error
 	// Unmount takes every mount at target away. No mount is no error.
 	Unmount(target string) error
 }

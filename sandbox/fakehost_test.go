@@ -197,7 +197,7 @@ type fakeMounts struct{ h *fakeHost }
 
 func (m fakeMounts) Share(dir string) error                         { return m.h.make("mount", dir) }
 func (m fakeMounts) Mount(_ storage.HostMount, target string) error { return m.h.make("mount", target) }
-func (m fakeMounts) Bind(_, target string, _ storage.Access, _ bool) error {
+func (m fakeMounts) Bind(_ storage.Share, target string) error {
 	return m.h.make("mount", target)
 }
 func (m fakeMounts) Unmount(target string) error { return m.h.remove("mount", target) }

@@ -46,22 +46,32 @@ func (hostMounts) Mount(m storage.HostMount, target string) error {
 }
 
 // Bind binds a file or directory.
-func (hostMounts) Bind(source, target string, access storage.Access, recursive bool) error {
-	flags := uintptr(unix.MS_BIND)
-	if recursive {
-		flags |= unix.MS_REC
-	}
-	if err := unix.Mount(source, target, "", flags, ""); err != nil {
-		return fmt.Errorf("bind %s to %s: %w", source, target, err)
+func (hostMounts) Bind(share storage.Share, target string) error {
+	if err := bind(share, target); err != nil {
+		return err
 	}
 	if err := detach(target); err != nil {
 		return err
 	}
-	switch access {
+	switch share.Access {
 	case storage.ReadOnly:
 		return makeReadOnly(target, 0)
 	case storage.ReadOnlyBelow:
 		return makeReadOnly(target, unix.AT_RECURSIVE)
+	}
+	return nil
+}
+
+func bind(share storage.Share, target string) error {
+	if !share.IDMap.IsZero() {
+		return bindMapped(share, target)
+	}
+	flags := uintptr(unix.MS_BIND)
+	if share.Recursive {
+		flags |= unix.MS_REC
+	}
+	if err := unix.Mount(share.Source, target, "", flags, ""); err != nil {
+		return fmt.Errorf("bind %s to %s: %w", share.Source, target, err)
 	}
 	return nil
 }

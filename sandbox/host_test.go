@@ -146,7 +146,7 @@ func TestMounts(t *testing.T) {
 	if err := errors.Join(m.Share(at("share")), m.Share(at("source")), unix.Mount("tmpfs", at("source/below"), "tmpfs", 0, "")); err != nil {
 		t.Fatal(err)
 	}
-	if err := m.Bind(at("source"), at("share/ro"), storage.ReadOnly, true); err != nil {
+	if err := m.Bind(storage.Share{Source: at("source"), Access: storage.ReadOnly, Recursive: true}, at("share/ro")); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.WriteFile(at("share/ro/x"), nil, 0o600); !errors.Is(err, unix.EROFS) {
@@ -155,7 +155,7 @@ func TestMounts(t *testing.T) {
 	if err := os.WriteFile(at("share/ro/below/x"), nil, 0o600); err != nil {
 		t.Errorf("writing on a mount below a read-only bind: %v", err)
 	}
-	if err := errors.Join(m.Unmount(at("share/ro")), m.Bind(at("source"), at("share/ro"), storage.ReadOnlyBelow, true)); err != nil {
+	if err := errors.Join(m.Unmount(at("share/ro")), m.Bind(storage.Share{Source: at("source"), Access: storage.ReadOnlyBelow, Recursive: true}, at("share/ro"))); err != nil {
 		t.Fatal(err)
 	}
 	for _, f := range []string{"x", "below/x"} {

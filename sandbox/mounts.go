@@ -53,7 +53,7 @@ func (c *Container) bindOnShare(ctx context.Context, share storage.Share) error 
 	}
 	c.hold(func(context.Context) error { return removeEmptied(target, s.dirs.share()) })
 	err := c.acquireMount(ctx, target, func() error {
-		return s.drivers.Mounts.Bind(share.Source, target, share.Access, share.Recursive)
+		return s.drivers.Mounts.Bind(share, target)
 	})
 	if err != nil {
 		return fmt.Errorf("share %s with the guest: %w", share.Source, err)
@@ -89,6 +89,7 @@ func (c *Container) copyToGuest(ctx context.Context, file storage.Copy) error {
 	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
 		return fmt.Errorf("copy %s to the guest: %w", file.Source, err)
 	}
+	uid, gid := file.IDMap.Owner(st.Uid, st.Gid)
 	agent := c.sandbox.guest()
 	for offset := int64(0); ; {
 		chunk := make([]byte, min(copyChunk, st.Size-offset))
@@ -97,7 +98,7 @@ func (c *Container) copyToGuest(ctx context.Context, file storage.Copy) error {
 		}
 		_, err := ask(ctx, agent, "copy "+file.Source+" to the guest", requestTimeout, agent.service.CopyFile, &agentpb.CopyFileRequest{
 			Path: file.GuestPath, FileSize: st.Size, FileMode: st.Mode, DirMode: 0o755,
-			Uid: int32(st.Uid), Gid: int32(st.Gid), Offset: offset, Data: chunk,
+			Uid: int32(uid), Gid: int32(gid), Offset: offset, Data: chunk,
 		})
 		if err != nil {
 			return err

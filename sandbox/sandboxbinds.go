@@ -61,7 +61,7 @@ func (s *Sandbox) bindForAll(ctx context.Context) error {
 			return fmt.Errorf("sandbox_bind_mounts: two entries end in the same name, or: %w", err)
 		}
 		err = s.resources.acquire(ctx, mountOf(b.target), func() error {
-			return s.drivers.Mounts.Bind(b.source, b.target, b.access, true)
+			return s.drivers.Mounts.Bind(storage.Share{Source: b.source, Access: b.access, Recursive: true}, b.target)
 		})
 		if err != nil {
 			return fmt.Errorf("sandbox_bind_mounts: share %s: %w", b.source, err)

@@ -82,7 +82,7 @@ func (c *Container) Create(ctx context.Context) error {
 	if err := c.require("create", Creating); err != nil {
 		return err
 	}
-	p, err := newProcess(c.id, c.id, c.config.Spec.Process.Terminal, c.config.Tokens, c.config.PipeSize)
+	p, err := newProcess(c.id, c.id, c.config.Spec.Process, c.config, c.config.Tokens)
 	if err != nil {
 		return err
 	}

@@ -21,7 +21,7 @@ func (c *Container) Exec(ctx context.Context, execID string, spec *specs.Process
 	if err := c.require("exec", Created, Running); err != nil {
 		return err
 	}
-	p, err := newProcess(c.id, execID, spec.Terminal, tokens, c.config.PipeSize)
+	p, err := newProcess(c.id, execID, spec, c.config, tokens)
 	if err != nil {
 		return err
 	}

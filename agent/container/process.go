@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/containerd/errdefs"
+	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
 	"github.com/katapod/katapod/agent/reaper"
@@ -39,10 +40,14 @@ type Process struct {
 	waited bool
 }
 
-func newProcess(containerID, id string, terminal bool, tokens Tokens, pipeSize int) (*Process, error) {
-	s, err := newStreams(terminal, tokens.none() || tokens.Stdin != 0, pipeSize)
+func newProcess(containerID, id string, spec *specs.Process, config Config, tokens Tokens) (*Process, error) {
+	s, err := newStreams(spec.Terminal, tokens.none() || tokens.Stdin != 0, config.PipeSize)
 	if err != nil {
 		return nil, fmt.Errorf("make the streams of process %s in container %s: %w", id, containerID, err)
+	}
+	if err := giveStreams(s.child, config.Spec.Linux, spec.User); err != nil {
+		s.discard()
+		return nil, err
 	}
 	return &Process{containerID: containerID, id: id, streams: s, byCalls: tokens.none(), pidfd: -1, exited: make(chan struct{})}, nil
 }

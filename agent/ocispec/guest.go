@@ -20,6 +20,9 @@ type Guest struct {
 	// IPC, UTS and PID are paths of namespaces to join. An empty path means a
 	// namespace of the container's own.
 	IPC, UTS, PID string
+	// User is the user namespace that these belong to, for a container that
+	// has one; empty is one of the container's own.
+	User string
 	// Hostname is that of the pod; a container in its UTS namespace sets none.
 	Hostname string
 	// CgroupsPath is the container's cgroup below the mount of cgroup2.
@@ -93,6 +96,9 @@ func (g Guest) namespaces(in []specs.LinuxNamespace) []specs.LinuxNamespace {
 	}
 	var out []specs.LinuxNamespace
 	for _, ns := range in {
+		if ns.Type == specs.UserNamespace {
+			ns.Path = g.User
+		}
 		if _, ours := paths[ns.Type]; !ours && ns.Type != specs.NetworkNamespace {
 			out = append(out, ns)
 		}

@@ -5,6 +5,7 @@ package sandboxns
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -24,8 +25,15 @@ const AnchorArgument = "pause"
 // are not safe for concurrent use.
 type Namespaces struct {
 	IPC, UTS, PID string
+	// User is the user namespace that the others belong to; empty is the
+	// guest's own.
+	User string
 
+	// root is the guest's id of root in User.
+	root   uint32
 	anchor *os.Process
+	// held are those that a bind mount holds.
+	held []string
 }
 
 // Config says what to make.
@@ -47,7 +55,7 @@ func New(c Config) (_ *Namespaces, err error) {
 			err = errors.Join(err, n.Close())
 		}
 	}()
-	if n.IPC, err = hold(filepath.Join(c.Dir, "ipc"), unix.CLONE_NEWIPC, nil); err != nil {
+	if n.IPC, err = n.hold(filepath.Join(c.Dir, "ipc"), unix.CLONE_NEWIPC, nil); err != nil {
 		return nil, err
 	}
 	name := func() error {
@@ -56,14 +64,14 @@ func New(c Config) (_ *Namespaces, err error) {
 		}
 		return unix.Sethostname([]byte(c.Hostname))
 	}
-	if n.UTS, err = hold(filepath.Join(c.Dir, "uts"), unix.CLONE_NEWUTS, name); err != nil {
+	if n.UTS, err = n.hold(filepath.Join(c.Dir, "uts"), unix.CLONE_NEWUTS, name); err != nil {
 		return nil, err
 	}
 	return n, nil
 }
 
 // hold makes a namespace, runs setup in it and binds it to path.
-func hold(path string, flag int, setup func() error) (string, error) {
+func (n *Namespaces) hold(path string, flag int, setup func() error) (string, error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDONLY|unix.O_CLOEXEC, 0o400)
 	if err != nil {
 		return "", fmt.Errorf("make the mount point of a namespace: %w", err)
@@ -87,6 +95,7 @@ func hold(path string, flag int, setup func() error) (string, error) {
 	if err != nil {
 		return "", errors.Join(err, os.Remove(path))
 	}
+	n.held = append(n.held, path)
 	return path, nil
 }
 
@@ -98,16 +107,23 @@ func (n *Namespaces) StartPID(r *reaper.Reaper) error {
 	}
 	cmd := exec.Command("/proc/self/exe", AnchorArgument)
 	cmd.SysProcAttr = &unix.SysProcAttr{Cloneflags: unix.CLONE_NEWPID, Setsid: true}
+	if err := n.startAnchor(cmd, r); err != nil {
+		return fmt.Errorf("start the anchor of the pod's PID namespace: %w", err)
+	}
+	n.PID = fmt.Sprintf("/proc/%d/ns/pid", cmd.Process.Pid)
+	return nil
+}
+
+func (n *Namespaces) startAnchor(cmd *exec.Cmd, r *reaper.Reaper) error {
 	exited, err := r.Start(cmd)
 	if err != nil {
-		return fmt.Errorf("start the anchor of the pod's PID namespace: %w", err)
+		return err
 	}
 	go func() {
 		<-exited
 		_ = cmd.Wait()
 	}()
 	n.anchor = cmd.Process
-	n.PID = fmt.Sprintf("/proc/%d/ns/pid", cmd.Process.Pid)
 	return nil
 }
 
@@ -117,19 +133,39 @@ func (n *Namespaces) Set(values map[string]string) error {
 	if len(values) == 0 {
 		return nil
 	}
+	for name, value := range values {
+		err := n.set(name, value, func() error { return nil })
+		if errors.Is(err, fs.ErrPermission) && n.User != "" {
+			// Those of IPC are for the root of the namespace's owner alone.
+			err = n.set(name, value, n.becomeRoot)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// set sets one kernel parameter in the pod's namespaces, on a thread that become
+// has changed.
+func (n *Namespaces) set(name, value string, become func() error) error {
 	return thread.Run(func() error {
-		for path, flag := range map[string]int{n.IPC: unix.CLONE_NEWIPC, n.UTS: unix.CLONE_NEWUTS} {
-			if err := enter(path, flag); err != nil {
-				return err
-			}
+		if err := errors.Join(enter(n.IPC, unix.CLONE_NEWIPC), enter(n.UTS, unix.CLONE_NEWUTS), become()); err != nil {
+			return err
 		}
-		for name, value := range values {
-			if err := setParameter(name, value); err != nil {
-				return err
-			}
-		}
-		return nil
+		return setParameter(name, value)
 	})
+}
+
+// becomeRoot makes the calling thread that of the user namespace's root, as far
+// as the guest's own namespace knows him. The system call, unlike unix.Setresuid,
+// is about the thread alone.
+func (n *Namespaces) becomeRoot() error {
+	const same = ^uintptr(0)
+	if _, _, errno := unix.RawSyscall(unix.SYS_SETRESUID, same, uintptr(n.root), same); errno != 0 {
+		return fmt.Errorf("become user %d of the guest: %w", n.root, errno)
+	}
+	return nil
 }
 
 func enter(path string, flag int) error {
@@ -187,10 +223,7 @@ func (n *Namespaces) Close() error {
 			errs = append(errs, fmt.Errorf("end the anchor of the pod's PID namespace: %w", err))
 		}
 	}
-	for _, path := range []string{n.IPC, n.UTS} {
-		if path == "" {
-			continue
-		}
+	for _, path := range n.held {
 		if err := unix.Unmount(path, unix.MNT_DETACH); err != nil {
 			errs = append(errs, fmt.Errorf("let the namespace %s go: %w", path, err))
 			continue

@@ -103,14 +103,17 @@ func (s *Service) makeContainer(ctx context.Context, p *pod, r *agentpb.CreateCo
 
 // fit gives the specification what the guest has.
 func (s *Service) fit(p *pod, id string, spec *specs.Spec, sharedPID bool) error {
+	ns, err := p.namespacesFor(spec, s.Reaper)
+	if err != nil {
+		return err
+	}
 	g := ocispec.Guest{
-		IPC: p.namespaces.IPC, UTS: p.namespaces.UTS, Hostname: p.hostname,
+		User: ns.User, IPC: ns.IPC, UTS: ns.UTS, Hostname: p.hostname,
 		CgroupsPath: filepath.Join(s.Paths.CgroupParent, id),
 		AppArmor:    hasLSM("apparmor"), SELinux: hasLSM("selinux"), Hooks: p.hooks,
 	}
 	if sharedPID {
-		var err error
-		if g.PID, err = p.pidNamespace(s.Reaper); err != nil {
+		if g.PID, err = p.pidNamespace(ns, s.Reaper); err != nil {
 			return err
 		}
 	}
@@ -118,7 +121,7 @@ func (s *Service) fit(p *pod, id string, spec *specs.Spec, sharedPID bool) error
 	if err != nil {
 		return err
 	}
-	return p.namespaces.Set(sysctls)
+	return ns.Set(sysctls)
 }
 
 func (s *Service) cgroupOf(id string) cgroup.Dir {

@@ -16,7 +16,6 @@ import (
 	"golang.org/x/sys/unix"
 	"google.golang.org/protobuf/types/known/emptypb"
 
-	"github.com/katapod/katapod/agent/reaper"
 	"github.com/katapod/katapod/agent/sandboxns"
 	"github.com/katapod/katapod/protocols/agentpb"
 )
@@ -28,19 +27,10 @@ type pod struct {
 	hooks      specs.Hooks
 	namespaces *sandboxns.Namespaces
 
-	// mu guards the PID namespace, which is made with the first container that
-	// wants it.
-	mu sync.Mutex
-}
-
-// pidNamespace returns the path of the pod's PID namespace.
-func (p *pod) pidNamespace(r *reaper.Reaper) (string, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if err := p.namespaces.StartPID(r); err != nil {
-		return "", err
-	}
-	return p.namespaces.PID, nil
+	// mu guards the PID namespace and the user namespace, which are made with
+	// the first container that wants them.
+	mu   sync.Mutex
+	user userNamespace
 }
 
 func (s *Service) currentPod() (*pod, error) {
@@ -129,7 +119,7 @@ func (s *Service) DestroySandbox(ctx context.Context, _ *agentpb.DestroySandboxR
 	}
 	errs = append(errs, s.Storage.Close())
 	if s.pod != nil {
-		errs = append(errs, s.pod.namespaces.Close())
+		errs = append(errs, s.pod.close())
 		s.pod = nil
 	}
 	unix.Sync()

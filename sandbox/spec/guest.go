@@ -5,10 +5,13 @@ package spec
 import (
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 
 	"github.com/containerd/errdefs"
 	"github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/katapod/katapod/sandbox/storage"
 )
 
 // step writes its fields of the guest's form, or says why it cannot. Steps are
@@ -61,10 +64,22 @@ func root(in, out *specs.Spec, e Env) error {
 func mounts(_, out *specs.Spec, e Env) error {
 	for _, m := range e.Mounts {
 		out.Mounts = append(out.Mounts, specs.Mount{
-			Destination: m.Destination, Source: m.Source, Type: m.Type, Options: m.Options,
+			Destination: m.Destination, Source: m.Source, Type: m.Type, Options: options(m),
+			UIDMappings: m.IDMap.UIDs, GIDMappings: m.IDMap.GIDs,
 		})
 	}
 	return nil
+}
+
+// options say whether mapped ids are for the mounts below as well.
+func options(m storage.GuestMount) []string {
+	switch {
+	case m.IDMap.IsZero():
+		return m.Options
+	case m.IDMap.Recursive:
+		return append(slices.Clone(m.Options), "ridmap")
+	}
+	return append(slices.Clone(m.Options), "idmap")
 }
 
 // Annotations that hold host paths, or settings of this runtime on the host.

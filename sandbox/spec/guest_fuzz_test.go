@@ -104,7 +104,7 @@ func toGuest(in *specs.Spec, bits byte) (*specs.Spec, error) {
 	caps := storage.Capabilities{SharedFS: bits&1 != 0, DiskHotplug: bits&2 != 0}
 	var mounts []storage.Mount
 	for _, m := range in.Mounts {
-		mounts = append(mounts, storage.Mount{Type: m.Type, Source: m.Source, Destination: m.Destination, Options: m.Options})
+		mounts = append(mounts, storage.FromSpec(m, in.Linux))
 	}
 	plan, err := storage.PlanMounts("c1", mounts, fuzzHost{}, caps)
 	if err != nil {

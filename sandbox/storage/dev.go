@@ -25,6 +25,7 @@ func (p *planner) addDev(m Mount) (bool, error) {
 		p.guest(m, "bind", ShmPath, bindOptions(hasOption(m.Options, "ro")))
 		return true, nil
 	case slices.Contains(guestNodes[:], source):
+		m.IDMap = IDMap{} // these are for everybody
 		p.guest(m, "bind", source, m.Options)
 		return true, nil
 	case source == "/dev":

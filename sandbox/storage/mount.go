@@ -11,6 +11,8 @@ type Mount struct {
 	Type, Source, Destination string
 	// Options are in the notation of fstab.
 	Options []string
+	// IDMap is for mounts of the OCI spec.
+	IDMap IDMap
 }
 
 // GuestMount is a mount of the spec that the guest gets. Source is a path of the
@@ -18,6 +20,8 @@ type Mount struct {
 type GuestMount struct {
 	Destination, Source, Type string
 	Options                   []string
+	// IDMap is applied by the guest.
+	IDMap IDMap
 }
 
 // Capabilities are what the VM can do with storage.

@@ -31,6 +31,8 @@ type Share struct {
 	Access Access
 	// Recursive takes mounts below Source along.
 	Recursive bool
+	// IDMap is applied on the host.
+	IDMap IDMap
 }
 
 // Access is what may be done with a Share.
@@ -61,4 +63,6 @@ type Device struct {
 type Copy struct {
 	// Source is the path on the host; GuestPath where it goes.
 	Source, GuestPath string
+	// IDMap is applied to its owner.
+	IDMap IDMap
 }

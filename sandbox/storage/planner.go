@@ -5,6 +5,7 @@ package storage
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"path"
 	"slices"
@@ -53,7 +54,7 @@ func (p *planner) add(m Mount) error {
 		return fmt.Errorf("mount source %q is no path: it holds a zero byte: %w", m.Source, errdefs.ErrInvalidArgument)
 	}
 	m.Destination = path.Clean(m.Destination)
-	if err := checkDestination(m); err != nil {
+	if err := errors.Join(checkDestination(m), checkIDMap(m)); err != nil {
 		return err
 	}
 	if !isBind(m) {
@@ -173,8 +174,9 @@ func (p *planner) addShare(m Mount, fact Fact, access Access) error {
 	name := p.entry(m.Destination)
 	p.plan.Shares = append(p.plan.Shares, Share{
 		Name: name, Source: m.Source, Directory: fact.Kind == Directory,
-		Access: access, Recursive: hasOption(m.Options, "rbind"),
+		Access: access, Recursive: hasOption(m.Options, "rbind"), IDMap: m.IDMap,
 	})
+	m.IDMap = IDMap{} // the host's part
 	p.guest(m, "bind", path.Join(ShareMount, name), m.Options)
 	return nil
 }
@@ -182,7 +184,8 @@ func (p *planner) addShare(m Mount, fact Fact, access Access) error {
 // addCopy sends a file.
 func (p *planner) addCopy(m Mount) {
 	place := path.Join(ShareMount, p.entry(m.Destination))
-	p.plan.Copies = append(p.plan.Copies, Copy{Source: m.Source, GuestPath: place})
+	p.plan.Copies = append(p.plan.Copies, Copy{Source: m.Source, GuestPath: place, IDMap: m.IDMap})
+	m.IDMap = IDMap{} // the copy has it
 	p.guest(m, "bind", place, m.Options)
 }
 
@@ -219,7 +222,7 @@ const maxBase = 40
 // guest adds to the guest's mounts.
 func (p *planner) guest(m Mount, kind, source string, options []string) {
 	p.plan.Mounts = append(p.plan.Mounts, GuestMount{
-		Destination: m.Destination, Type: kind, Source: source, Options: slices.Clone(options),
+		Destination: m.Destination, Type: kind, Source: source, Options: slices.Clone(options), IDMap: m.IDMap,
 	})
 }
 

@@ -67,50 +67,50 @@ func TestPlanMounts(t *testing.T) {
 		m    Mount
 		want Plan
 	}{
-		{"proc", Mount{Type: "proc", Source: "proc", Destination: "/proc", Options: []string{"nosuid"}}, Plan{Mounts: guest{{"/proc", "proc", "proc", []string{"nosuid"}}}}},
-		{"sysfs", Mount{Type: "sysfs", Source: "sysfs", Destination: "/sys/"}, Plan{Mounts: guest{{"/sys", "sysfs", "sysfs", nil}}}},
-		{"tmpfs without the host's path", Mount{Type: "tmpfs", Source: "/host", Destination: "/tmp"}, Plan{Mounts: guest{{"/tmp", "tmpfs", "tmpfs", nil}}}},
-		{"shm of its own", Mount{Type: "tmpfs", Source: "shm", Destination: "/dev/shm"}, Plan{Mounts: guest{{"/dev/shm", "shm", "tmpfs", nil}}}},
-		{"devpts", Mount{Type: "devpts", Destination: "/dev/pts"}, Plan{Mounts: guest{{"/dev/pts", "devpts", "devpts", nil}}}},
-		{"mqueue", Mount{Type: "mqueue", Source: "mqueue", Destination: "/dev/mqueue"}, Plan{Mounts: guest{{"/dev/mqueue", "mqueue", "mqueue", nil}}}},
-		{"cgroup", Mount{Type: "cgroup", Source: "cgroup", Destination: "/sys/fs/cgroup"}, Plan{Mounts: guest{{"/sys/fs/cgroup", "cgroup", "cgroup", nil}}}},
+		{"proc", Mount{Type: "proc", Source: "proc", Destination: "/proc", Options: []string{"nosuid"}}, Plan{Mounts: guest{{Destination: "/proc", Source: "proc", Type: "proc", Options: []string{"nosuid"}}}}},
+		{"sysfs", Mount{Type: "sysfs", Source: "sysfs", Destination: "/sys/"}, Plan{Mounts: guest{{Destination: "/sys", Source: "sysfs", Type: "sysfs", Options: nil}}}},
+		{"tmpfs without the host's path", Mount{Type: "tmpfs", Source: "/host", Destination: "/tmp"}, Plan{Mounts: guest{{Destination: "/tmp", Source: "tmpfs", Type: "tmpfs", Options: nil}}}},
+		{"shm of its own", Mount{Type: "tmpfs", Source: "shm", Destination: "/dev/shm"}, Plan{Mounts: guest{{Destination: "/dev/shm", Source: "shm", Type: "tmpfs", Options: nil}}}},
+		{"devpts", Mount{Type: "devpts", Destination: "/dev/pts"}, Plan{Mounts: guest{{Destination: "/dev/pts", Source: "devpts", Type: "devpts", Options: nil}}}},
+		{"mqueue", Mount{Type: "mqueue", Source: "mqueue", Destination: "/dev/mqueue"}, Plan{Mounts: guest{{Destination: "/dev/mqueue", Source: "mqueue", Type: "mqueue", Options: nil}}}},
+		{"cgroup", Mount{Type: "cgroup", Source: "cgroup", Destination: "/sys/fs/cgroup"}, Plan{Mounts: guest{{Destination: "/sys/fs/cgroup", Source: "cgroup", Type: "cgroup", Options: nil}}}},
 
-		{"the pod's shm of the host", bindOf("/dev/shm", "/dev/shm", "rbind", "rw"), Plan{Mounts: guest{{"/dev/shm", ShmPath, "bind", []string{"rbind", "rw"}}}}},
-		{"the pod's shm of containerd, not made", bindOf(criShm, "/dev/shm", "rbind", "ro"), Plan{Mounts: guest{{"/dev/shm", ShmPath, "bind", []string{"rbind", "ro"}}}}},
-		{"the pod's shm of another engine", bindOf("/crio/userdata/shm", "/dev/shm"), Plan{Mounts: guest{{"/dev/shm", ShmPath, "bind", []string{"rbind", "rw"}}}}},
+		{"the pod's shm of the host", bindOf("/dev/shm", "/dev/shm", "rbind", "rw"), Plan{Mounts: guest{{Destination: "/dev/shm", Source: ShmPath, Type: "bind", Options: []string{"rbind", "rw"}}}}},
+		{"the pod's shm of containerd, not made", bindOf(criShm, "/dev/shm", "rbind", "ro"), Plan{Mounts: guest{{Destination: "/dev/shm", Source: ShmPath, Type: "bind", Options: []string{"rbind", "ro"}}}}},
+		{"the pod's shm of another engine", bindOf("/crio/userdata/shm", "/dev/shm"), Plan{Mounts: guest{{Destination: "/dev/shm", Source: ShmPath, Type: "bind", Options: []string{"rbind", "rw"}}}}},
 
 		{
 			"a volume in memory", bindOf(memory, "/cache", "rbind", "rw"),
 			Plan{
-				Mounts:   guest{{"/cache", "/run/kata-containers/sandbox/ephemeral/cache", "bind", []string{"rbind", "rw"}}},
+				Mounts:   guest{{Destination: "/cache", Source: "/run/kata-containers/sandbox/ephemeral/cache", Type: "bind", Options: []string{"rbind", "rw"}}},
 				Storages: []*agentpb.Storage{{Driver: "ephemeral", Source: "tmpfs", Fstype: "tmpfs", Options: []string{"mode=0777", "size=1048576"}, MountPoint: "/run/kata-containers/sandbox/ephemeral/cache", Shared: true}},
 			},
 		},
 		{
 			"a volume in memory at /dev/shm is no shm of the pod", bindOf(memory, "/dev/shm", "rbind"),
 			Plan{
-				Mounts:   guest{{"/dev/shm", "/run/kata-containers/sandbox/ephemeral/cache", "bind", []string{"rbind"}}},
+				Mounts:   guest{{Destination: "/dev/shm", Source: "/run/kata-containers/sandbox/ephemeral/cache", Type: "bind", Options: []string{"rbind"}}},
 				Storages: []*agentpb.Storage{{Driver: "ephemeral", Source: "tmpfs", Fstype: "tmpfs", Options: []string{"mode=0777", "size=1048576"}, MountPoint: "/run/kata-containers/sandbox/ephemeral/cache", Shared: true}},
 			},
 		},
 		{
 			"a volume on disk", bindOf(volumes+"kubernetes.io~empty-dir/disk", "/d", "rbind"),
 			Plan{
-				Mounts: guest{{"/d", place("/d"), "bind", []string{"rbind"}}},
+				Mounts: guest{{Destination: "/d", Source: place("/d"), Type: "bind", Options: []string{"rbind"}}},
 				Shares: []Share{{Name: entryName("c1", "/d"), Source: volumes + "kubernetes.io~empty-dir/disk", Directory: true, Recursive: true}},
 			},
 		},
 		{
 			"a directory, read-only", bindOf("/data", "/mnt/data/", "bind", "ro"),
 			Plan{
-				Mounts: guest{{"/mnt/data", place("/mnt/data"), "bind", []string{"bind", "ro"}}},
+				Mounts: guest{{Destination: "/mnt/data", Source: place("/mnt/data"), Type: "bind", Options: []string{"bind", "ro"}}},
 				Shares: []Share{{Name: entryName("c1", "/mnt/data"), Source: "/data", Directory: true, Access: ReadOnly}},
 			},
 		},
 		{
 			"a directory, read-only, but not what is mounted below it", bindOf("/data/mounts", "/mnt/data", "rbind", "ro"),
 			Plan{
-				Mounts: guest{{"/mnt/data", place("/mnt/data"), "bind", []string{"rbind"}}},
+				Mounts: guest{{Destination: "/mnt/data", Source: place("/mnt/data"), Type: "bind", Options: []string{"rbind"}}},
 				Shares: []Share{{
 					Name: entryName("c1", "/mnt/data"), Source: "/data/mounts", Directory: true, Access: ReadOnly, Recursive: true,
 				}},
@@ -119,7 +119,7 @@ func TestPlanMounts(t *testing.T) {
 		{
 			"a directory, read-only with what is below", bindOf("/data", "/mnt/data", "rbind", "rro", "rprivate"),
 			Plan{
-				Mounts: guest{{"/mnt/data", place("/mnt/data"), "bind", []string{"rbind", "rprivate", "ro"}}},
+				Mounts: guest{{Destination: "/mnt/data", Source: place("/mnt/data"), Type: "bind", Options: []string{"rbind", "rprivate", "ro"}}},
 				Shares: []Share{{
 					Name: entryName("c1", "/mnt/data"), Source: "/data", Directory: true, Access: ReadOnlyBelow, Recursive: true,
 				}},
@@ -128,11 +128,11 @@ func TestPlanMounts(t *testing.T) {
 		{
 			"a file", bindOf("/etc/hosts", "/etc/hosts", "rbind", "rw"),
 			Plan{
-				Mounts: guest{{"/etc/hosts", place("/etc/hosts"), "bind", []string{"rbind", "rw"}}},
+				Mounts: guest{{Destination: "/etc/hosts", Source: place("/etc/hosts"), Type: "bind", Options: []string{"rbind", "rw"}}},
 				Shares: []Share{{Name: entryName("c1", "/etc/hosts"), Source: "/etc/hosts", Recursive: true}},
 			},
 		},
-		{"a node that every guest has", bindOf("/dev/urandom", "/dev/random", "bind"), Plan{Mounts: guest{{"/dev/random", "/dev/urandom", "bind", []string{"bind"}}}}},
+		{"a node that every guest has", bindOf("/dev/urandom", "/dev/random", "bind"), Plan{Mounts: guest{{Destination: "/dev/random", Source: "/dev/urandom", Type: "bind", Options: []string{"bind"}}}}},
 		{
 			"a block device", bindOf("/dev/sda", "/dev/xvda", "bind", "ro"),
 			Plan{Disks: []Disk{{HostPath: "/dev/sda", ReadOnly: true}}, Devices: []Device{{Disk: 0, ContainerPath: "/dev/xvda", Major: 8}}},
@@ -140,7 +140,7 @@ func TestPlanMounts(t *testing.T) {
 		{
 			"a disk with a file system", Mount{Type: "ext4", Source: "/dev/sda", Destination: "/vol", Options: []string{"noatime"}},
 			Plan{
-				Mounts: guest{{"/vol", "/run/kata-containers/c1/volumes/" + entryName("c1", "/vol"), "bind", []string{"rbind", "rw"}}},
+				Mounts: guest{{Destination: "/vol", Source: "/run/kata-containers/c1/volumes/" + entryName("c1", "/vol"), Type: "bind", Options: []string{"rbind", "rw"}}},
 				Disks:  []Disk{{HostPath: "/dev/sda", FSType: "ext4", Options: []string{"noatime"}, GuestMount: "/run/kata-containers/c1/volumes/" + entryName("c1", "/vol")}},
 			},
 		},
@@ -217,7 +217,7 @@ func TestMountsOverFilesOfProc(t *testing.T) {
 func TestSmallFilesAreCopiedWithoutAShare(t *testing.T) {
 	got, err := PlanMounts("c1", []Mount{bindOf("/etc/hosts", "/etc/hosts", "rbind", "ro")}, facts(), Capabilities{})
 	want := Plan{
-		Mounts: []GuestMount{{"/etc/hosts", place("/etc/hosts"), "bind", []string{"rbind", "ro"}}},
+		Mounts: []GuestMount{{Destination: "/etc/hosts", Source: place("/etc/hosts"), Type: "bind", Options: []string{"rbind", "ro"}}},
 		Copies: []Copy{{Source: "/etc/hosts", GuestPath: place("/etc/hosts")}},
 	}
 	if err != nil || !reflect.DeepEqual(got, want) {

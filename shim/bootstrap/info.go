@@ -59,8 +59,7 @@ func legacyMounts(c *types.MountCapabilities) string {
 }
 
 // Features is what a container may ask for, as the OCI runtime specification's
-// features.md defines it. What is not there is refused or not tested yet:
-// ID-mapped mounts among others.
+// features.md defines it. What is not there is refused or not tested yet.
 func Features() features.Features {
 	yes, no := true, false
 	return features.Features{
@@ -68,17 +67,17 @@ func Features() features.Features {
 		OCIVersionMax: specs.Version,
 		MountOptions: []string{
 			"async", "bind", "dev", "exec", "noatime", "nodev", "nodiratime", "noexec", "norelatime", "nosuid",
-			"rbind", "relatime", "ro", "rro", "rw", "strictatime", "suid", "sync",
+			"idmap", "rbind", "relatime", "ridmap", "ro", "rro", "rw", "strictatime", "suid", "sync",
 			"private", "rprivate", "rshared", "rslave", "shared", "slave", "unbindable", "runbindable",
 		},
 		Linux: &features.Linux{
-			Namespaces: []string{"cgroup", "ipc", "mount", "network", "pid", "uts"},
+			Namespaces: []string{"cgroup", "ipc", "mount", "network", "pid", "user", "uts"},
 			Cgroup:     &features.Cgroup{V1: &yes, V2: &yes, Systemd: &no},
 			Seccomp:    &features.Seccomp{Enabled: &yes},
 			Apparmor:   &features.Apparmor{Enabled: &no},
 			Selinux:    &features.Selinux{Enabled: &no},
 			MountExtensions: &features.MountExtensions{
-				IDMap: &features.IDMap{Enabled: &no},
+				IDMap: &features.IDMap{Enabled: &yes},
 			},
 		},
 	}
