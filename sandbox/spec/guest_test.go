@@ -184,7 +184,6 @@ func TestNamespaces(t *testing.T) {
 	refuses(t, with(specs.LinuxNamespace{Type: specs.TimeNamespace}), env(), "time namespace")
 	joined := with(specs.LinuxNamespace{Type: specs.PIDNamespace, Path: "/proc/9/ns/pid"})
 	refuses(t, joined, env(), "/proc/9/ns/pid", "shareProcessNamespace")
-	refuses(t, with(specs.LinuxNamespace{Type: specs.UserNamespace, Path: "/proc/9/ns/user"}), env(), "uidMappings")
 
 	shared := env()
 	shared.SharedPIDNS = true
@@ -194,7 +193,14 @@ func TestNamespaces(t *testing.T) {
 		}
 	}
 	mapped := with(specs.LinuxNamespace{Type: specs.UserNamespace, Path: "/proc/9/ns/user"})
+	for _, ids := range [][]specs.LinuxIDMapping{nil, {{ContainerID: 1, HostID: 65536, Size: 65536}}, {{HostID: 65536}}} {
+		mapped.Linux.UIDMappings, mapped.Linux.GIDMappings = ids, ids
+		if _, err := ToGuest(mapped, env()); !errdefs.IsInvalidArgument(err) || !strings.Contains(err.Error(), "uidMappings") {
+			t.Errorf("a user namespace with the ids %v: error %v", ids, err)
+		}
+	}
 	mapped.Linux.UIDMappings = []specs.LinuxIDMapping{{ContainerID: 0, HostID: 65536, Size: 65536}}
+	mapped.Linux.GIDMappings = mapped.Linux.UIDMappings
 	out := convert(t, mapped, env()).Linux
 	if len(out.Namespaces) != 5 || !proto.Equal(out.UIDMappings[0], &agentpb.LinuxIDMapping{HostID: 65536, Size: 65536}) {
 		t.Errorf("user namespace: %v, mappings %v", out.Namespaces, out.UIDMappings)

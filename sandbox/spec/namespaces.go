@@ -34,11 +34,14 @@ func namespaces(in, out *specs.Spec, e Env) error {
 				own.kind, own.remedy, errdefs.ErrNotImplemented)
 		}
 	}
+	if err := CheckUserNamespace(in.Linux); err != nil {
+		return err
+	}
 	for i, ns := range in.Linux.Namespaces {
 		if err := wellFormed(in.Linux.Namespaces[:i], ns); err != nil {
 			return err
 		}
-		if err := joinable(ns, in.Linux, e); err != nil {
+		if err := joinable(ns, e); err != nil {
 			return err
 		}
 		if ns.Type != specs.NetworkNamespace {
@@ -69,12 +72,10 @@ func wellFormed(before []specs.LinuxNamespace, ns specs.LinuxNamespace) error {
 const noTime = "the OCI runtime in the guest cannot start a container in a time namespace; remove it"
 
 // joinable refuses namespaces that the guest cannot make or join.
-func joinable(ns specs.LinuxNamespace, l *specs.Linux, e Env) error {
+func joinable(ns specs.LinuxNamespace, e Env) error {
 	return first([]refusal{
 		{"linux.namespaces: a time namespace", ns.Type == specs.TimeNamespace, noTime},
 		{"linux.namespaces: the pid namespace " + ns.Path, ns.Type == specs.PIDNamespace && ns.Path != "" && !e.SharedPIDNS,
 			"it is another container's, and this pod's containers share none; use shareProcessNamespace: true"},
-		{"linux.namespaces: the user namespace " + ns.Path, ns.Type == specs.UserNamespace && len(l.UIDMappings) == 0,
-			"the spec has no uidMappings, and those of a namespace of the host are unknown to the guest"},
 	})
 }

@@ -84,6 +84,9 @@ func (c *podConfig) decodeLinux(linux fields) (err error) {
 	c.hostNetwork = namespaces.integer(1) == modeNode
 	c.sharedPID = namespaces.integer(2) == modePod
 	c.hostIPC = namespaces.integer(3) == modeNode
+	if err := checkUsers(namespaces); err != nil {
+		return err
+	}
 	if c.sysctls, err = linux.pairs(3); err != nil {
 		return err
 	}
