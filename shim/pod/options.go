@@ -16,7 +16,7 @@ import (
 	"github.com/katapod/katapod/sandbox"
 	"github.com/katapod/katapod/sandbox/config"
 	"github.com/katapod/katapod/sandbox/sizing"
-	"github.com/katapod/katapod/sandbox/spec"
+	guestspec "github.com/katapod/katapod/sandbox/spec"
 	"github.com/katapod/katapod/shim/podkind"
 )
 
@@ -44,7 +44,7 @@ func (o Origin) Options(c config.Config) (sandbox.Options, error) {
 	if err := o.refuseHost(); err != nil {
 		return sandbox.Options{}, err
 	}
-	if err := spec.CheckUserNamespace(o.Spec.Linux); err != nil {
+	if err := guestspec.CheckUserNamespace(o.Spec.Linux); err != nil {
 		return sandbox.Options{}, fmt.Errorf("OCI spec of container %s: %w", o.ID, err)
 	}
 	if options.DNS, err = resolvConf(o.Spec.Mounts); err != nil {
