@@ -41,6 +41,7 @@ func TestAgent(t *testing.T) {
 		{"OOM kills", testOOM},
 		{"namespaces of the pod", testNamespaces},
 		{"containers side by side", testParallel},
+		{"what containers and execs leave in the agent", testNothingStays},
 		{"storages", testStorages},
 		{"a disk that comes later", testHotplug},
 		{"files", testFiles},

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 )
@@ -70,6 +71,7 @@ func agentMetrics(b *strings.Builder, self string) error {
 	gauge(b, "kata_agent_total_rss", "Resident memory of the agent in bytes.", resident*float64(os.Getpagesize()))
 	gauge(b, "kata_agent_process_open_fds", "Open files of the agent.", float64(len(fds)))
 	gauge(b, "kata_agent_threads", "Threads of the agent.", float64(len(tasks)))
+	gauge(b, "kata_agent_goroutines", "Goroutines of the agent.", float64(runtime.NumGoroutine()))
 	return nil
 }
 

@@ -104,7 +104,7 @@ func TestNetworkAndMetrics(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
-		"# TYPE kata_agent_total_rss gauge\nkata_agent_total_rss ", "kata_guest_load{item=\"load15\"} ",
+		"# TYPE kata_agent_total_rss gauge\nkata_agent_total_rss ", "\nkata_agent_goroutines ", "kata_guest_load{item=\"load15\"} ",
 		"kata_guest_meminfo{item=\"memtotal\"} ", "kata_guest_cpu_time{cpu=\"cpu0\",item=\"user\"} ",
 		"kata_guest_netdev_stat{interface=\"eth0\",item=\"sent_bytes\"} 5\n",
 	} {
