@@ -5,7 +5,6 @@ package stdio
 import (
 	"errors"
 	"io"
-	"os"
 	"strings"
 	"syscall"
 	"testing"
@@ -72,8 +71,9 @@ func TestReaderComesBack(t *testing.T) {
 	kinds(t, ctx, func(t *testing.T, create creator) {
 		p := create(request{args: []string{"cat"}, stdin: true, unread: true})
 		start(t, ctx, p)
+		p.stdout.close()
+		p.stdout = nil
 		in := input(t, p)
-		defer in.Close()
 		for _, line := range []string{"first\n", "second\n"} {
 			reader, err := newOutput(p.config.Stdout)
 			if err != nil {
@@ -126,6 +126,7 @@ func TestCloseIO(t *testing.T) {
 // The input may be closed before the process runs, with bytes in it or without.
 func TestCloseIOBeforeStart(t *testing.T) {
 	ctx := begin(t, time.Minute)
+	stricter(t, "forgets that an exec's input was closed before its start")
 	kinds(t, ctx, func(t *testing.T, create creator) {
 		p := create(shell("cat; echo end"))
 		closeIO(t, ctx, p) // of a process without an input
@@ -182,6 +183,7 @@ func TestOutputEndsFirst(t *testing.T) {
 // A client learns that the process has closed its input: its writes fail, as those to any pipe, and the outputs go on.
 func TestInputRefused(t *testing.T) {
 	ctx := begin(t, time.Minute)
+	stricter(t, "goes on taking input that nobody reads")
 	kinds(t, ctx, func(t *testing.T, create creator) {
 		p := create(request{args: []string{"sh", "-c", "exec <&-; echo closed; trap 'echo usr1; exit 3' USR1; while :; do sleep 0.05; done"}, stdin: true})
 		start(t, ctx, p)
@@ -222,17 +224,10 @@ func TestSlowReader(t *testing.T) {
 		if r := finish(t, ctx, kept(t, ctx, q, nil), 0); len(r.stdout) != 8<<20 {
 			t.Errorf("%d bytes of a process beside the slow one", len(r.stdout))
 		}
-		reader, err := os.Open(p.config.Stdout)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer reader.Close()
-		late, err := io.ReadAll(reader)
-		if err != nil || string(late) != strings.Repeat("z", 4<<20) {
-			t.Errorf("%d bytes on stdout, error %v", len(late), err)
-		}
-		if r := finish(t, ctx, p, 0); len(r.stderr) != 2000000+len("end\n") {
-			t.Errorf("%d bytes on stderr", len(r.stderr))
+		p.stdout.read()
+		r := finish(t, ctx, p, 0)
+		if r.stdout != strings.Repeat("z", 4<<20) || len(r.stderr) != 2000000+len("end\n") {
+			t.Errorf("%d bytes on stdout, %d on stderr", len(r.stdout), len(r.stderr))
 		}
 	})
 }

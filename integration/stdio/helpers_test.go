@@ -131,3 +131,11 @@ func finish(t *testing.T, ctx context.Context, p *process, code uint32) result {
 	}
 	return r
 }
+
+// stricter skips a test that asks for more than runc does.
+func stricter(t *testing.T, what string) {
+	t.Helper()
+	if shared.runtime == "runc" {
+		t.Skip("runc's shim " + what)
+	}
+}

@@ -29,6 +29,8 @@ var shared struct {
 	image   client.Image
 	pod     *pod
 	empty   node.Inventory // what there was of the node before the pod
+	// interrupted ends every test at SIGINT and SIGTERM, so that the node is cleaned up.
+	interrupted context.Context
 }
 
 func TestMain(m *testing.M) {
@@ -44,6 +46,7 @@ func TestMain(m *testing.M) {
 func run(m *testing.M) (code int, err error) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	shared.interrupted = ctx
 	out, err := filepath.Abs(envOr("KATAPOD_TEST_OUT", "../../out"))
 	if err != nil {
 		return 1, fmt.Errorf("find the build output: %w", err)
@@ -147,6 +150,8 @@ func begin(t *testing.T, limit time.Duration) context.Context {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	t.Cleanup(cancel)
+	stop := context.AfterFunc(shared.interrupted, cancel)
+	t.Cleanup(func() { stop() })
 	return ctx
 }
 

@@ -22,6 +22,7 @@ type pipes struct {
 	dir            string
 	config         cio.Config
 	stdout, stderr *output
+	unread         bool // stdout is read when the test says so
 }
 
 // newPipes makes the FIFOs that the request asks for and opens the ends to read.
@@ -45,9 +46,8 @@ func newPipes(r request) (_ *pipes, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("make FIFOs: %w", err)
 	}
-	if !r.unread {
-		p.stdout, err = newOutput(p.config.Stdout)
-	}
+	p.unread = r.unread
+	p.stdout, err = newOutput(p.config.Stdout)
 	if err == nil && !r.terminal {
 		p.stderr, err = newOutput(p.config.Stderr)
 	}
@@ -66,7 +66,9 @@ func (handsOff) Close() error         { return nil }
 
 // read begins to collect the output.
 func (p *pipes) read() {
-	p.stdout.read()
+	if !p.unread {
+		p.stdout.read()
+	}
 	p.stderr.read()
 }
 

@@ -18,7 +18,7 @@ type request struct {
 	args     []string
 	stdin    bool
 	terminal bool
-	// unread leaves stdout to the test, which opens it by itself.
+	// unread leaves stdout open and unread until the test calls its read.
 	unread bool
 }
 

@@ -21,7 +21,7 @@ func TestTerminalSize(t *testing.T) {
 		}
 		start(t, ctx, p)
 		expect(t, ctx, p.stdout, "ready\r\n")
-		if got := p.stdout.now(); !strings.HasPrefix(got, "17 91\r\n") {
+		if got := p.stdout.now(); !strings.HasPrefix(got, "17 91\r\n") && shared.runtime != "runc" { // which forgets that of an exec
 			t.Errorf("the first size is in %q, want 17 91", got)
 		}
 		for rows := uint32(40); rows < 43; rows++ {
