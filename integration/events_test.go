@@ -25,13 +25,23 @@ func TestCtrEvents(t *testing.T) {
 	ctr("tasks", "exec", "--exec-id", "joined", id, "true")
 	ctr("tasks", "pause", id)
 	ctr("tasks", "resume", id)
+	term, err := shared.Runner().StartTerminal(ctx, 80, 24, "ctr", "tasks", "exec", "--exec-id", "stays", id, "probe", "pause")
+	if err != nil {
+		t.Fatal(err)
+	}
+	stays := &startedTask{t, term}
+	stays.expect(ctx, "waiting")
 	ctr("tasks", "kill", "--signal", "SIGKILL", id)
 	log.wait(id, "exit")
+	if code := stays.wait(ctx); code != 137 {
+		t.Errorf("a process that ended with its container has exit code %d, want 137", code)
+	}
 	if _, err := shared.Runner().Try(ctx, "ctr", "tasks", "delete", id); err != nil { // its exit code is the task's
 		t.Fatal(err)
 	}
 	ctr("containers", "delete", id)
-	log.expect(id, shared.Name(), 137, "create", "start", "exec-added exec", "exec-started exec", "exit exec", "paused", "resumed", "exit", "delete")
+	log.expect(id, shared.Name(), 137, "create", "start", "exec-added exec", "exec-started exec", "exit exec", "paused", "resumed",
+		"exec-added exec", "exec-started exec", "exit exec", "exit", "delete")
 }
 
 // The containers of a pod tell everything once and in order, with a pause container and without. The pod lives through
