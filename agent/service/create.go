@@ -76,6 +76,9 @@ func (s *Service) makeContainer(ctx context.Context, p *pod, r *agentpb.CreateCo
 			err = errors.Join(err, release(), os.RemoveAll(bundle))
 		}
 	}()
+	if release, err = s.holdShared(r.ContainerId, spec, release); err != nil {
+		return nil, err
+	}
 	if err := s.applyDevices(ctx, spec, r.Devices); err != nil {
 		return nil, err
 	}

@@ -11,6 +11,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"syscall"
 	"time"
 
@@ -23,6 +24,7 @@ type settings struct {
 	name, out, page string
 	rows            *regexp.Regexp
 	verbose         bool
+	count           int
 }
 
 func main() {
@@ -31,6 +33,7 @@ func main() {
 	flag.StringVar(&o.out, "out", "out", "the project's build output, which the report goes to as well")
 	flag.StringVar(&o.page, "expected", "docs/conformance.md", "the list of expected differences")
 	flag.BoolVar(&o.verbose, "v", false, "write the whole transcripts of every row to the report")
+	flag.IntVar(&o.count, "count", 1, "how often each row is run")
 	pattern := flag.String("run", "", "regular expression of the rows to run; empty means all")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -74,12 +77,12 @@ func run(ctx context.Context, o settings) (err error) {
 	if err := n.ImportImages(ctx, archive); err != nil {
 		return err
 	}
-	chosen := choose(rows(), o.rows)
+	chosen := slices.Repeat(choose(rows(), o.rows), o.count)
 	results, err := compareAll(ctx, n, chosen, progress)
 	if err != nil {
 		return err
 	}
-	return conclude(results, expected, o, len(chosen) == len(rows()))
+	return conclude(results, expected, o, len(chosen) == o.count*len(rows()))
 }
 
 func readExpected(path string) (conformance.Expected, error) {

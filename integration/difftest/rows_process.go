@@ -14,6 +14,7 @@ func processRows() []row {
 		{about: "exit", name: "exit code 255", script: "exit 255"},
 		{about: "exit", name: "exit code of a child that a signal ended", script: `sh -c 'kill -SEGV $$'; exit $?`},
 		{about: "exit", name: "children end with the first process", script: "sleep 1000 & sleep 1000 & echo started; exit 4"},
+		{about: "exit", name: "the end comes while files are read", script: "cat /bin/probe /bin/busybox >/dev/null & cat /bin/busybox /bin/probe >/dev/null & exit 6"},
 		{about: "exit", name: "a command that does not exist", change: args("nonesuch"), refuses: true},
 		{about: "exit", name: "a path that does not exist", change: args("/none/such"), refuses: true},
 		{about: "exit", name: "a file that cannot be executed", change: args("/etc/passwd"), refuses: true},
