@@ -10,6 +10,7 @@ import (
 
 	"github.com/containerd/containerd/api/types"
 	"github.com/containerd/errdefs"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
 
 	"github.com/katapod/katapod/sandbox/sizing"
@@ -148,4 +149,31 @@ func TestASecondCreateTouchesNothing(t *testing.T) {
 	if name, err := os.ReadFile(filepath.Join(b.bundle, "hostname")); err != nil || string(name) != "web\n" {
 		t.Errorf("the pod's hostname is %q, error %v", name, err)
 	}
+}
+
+func FuzzUpdate(f *testing.F) {
+	full := &sandboxpb.UpdateSandboxRequest{
+		SandboxId: "pod", Annotations: map[string]string{"a": "b"}, Fields: []string{"labels.x", "extensions"},
+		Sandbox: &types.Sandbox{SandboxID: "pod", Extensions: criResourcesOf(`{"Resources":{"cpu_shares":2}}`)},
+	}
+	for _, r := range []*sandboxpb.UpdateSandboxRequest{full, {Resources: &anypb.Any{TypeUrl: "runtime.v1.LinuxContainerResources", Value: integer(3, 9)}}} {
+		seed, err := proto.Marshal(r)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, message []byte) {
+		var r sandboxpb.UpdateSandboxRequest
+		if proto.Unmarshal(message, &r) != nil {
+			return
+		}
+		before := said{labels: map[string]string{"app": "web"}}
+		if _, err := readChange(&r, before); err != nil && !errdefs.IsInvalidArgument(err) && !errdefs.IsNotImplemented(err) {
+			t.Errorf("error %v", err)
+		}
+		if len(before.labels) != 1 || before.labels["app"] != "web" {
+			t.Errorf("what was said before became %v", before.labels)
+		}
+	})
 }
