@@ -93,11 +93,10 @@ type output struct {
 	once sync.Once
 	done chan struct{} // closed at the end, when err is set
 
-	mu    sync.Mutex
-	got   bytes.Buffer
-	more  chan struct{} // closed when something came
-	err   error
-	began bool
+	mu   sync.Mutex
+	got  bytes.Buffer
+	more chan struct{} // closed when something came
+	err  error
 }
 
 func newOutput(path string) (*output, error) {

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"syscall"
 
 	"github.com/containerd/containerd/v2/client"
 	"github.com/containerd/errdefs"
@@ -119,6 +118,3 @@ func (p *process) end(ctx context.Context) error {
 	}
 	return errors.Join(errs...)
 }
-
-// kill ends the process.
-func (p *process) kill(ctx context.Context) error { return p.Kill(ctx, syscall.SIGKILL) }
