@@ -25,6 +25,9 @@ func message(data []byte) string {
 // directory" and "permission denied", with these very letters, Docker and its
 // client make the exit codes 127 and 126.
 func familiar(message string) string {
+	// Which error crun has for a program that nobody may execute depends on what
+	// else is wrong with it.
+	message = regexp.MustCompile("(not executable|open executable): Operation not permitted").ReplaceAllString(message, "$1: Permission denied")
 	message = regexp.MustCompile("executable file `([^`]*)` not found").ReplaceAllString(message, `exec: "$1": executable file not found`)
 	// What the C library says of an error is the end, and begins with a capital.
 	at := 0
