@@ -12,11 +12,12 @@ import (
 	"github.com/katapod/katapod/agent/boot"
 	"github.com/katapod/katapod/agent/console"
 	"github.com/katapod/katapod/agent/forward"
+	"github.com/katapod/katapod/agent/names"
 	"github.com/katapod/katapod/agent/reaper"
 	"github.com/katapod/katapod/protocols/transport"
 )
 
-// serveExtras opens the port of forwarded connections, and the log port and the
+// serveExtras opens the ports of forwarded connections and of names, and the log port and the
 // debug console when they are asked for.
 // What ends them is logged; the agent does without them.
 func serveExtras(ctx context.Context, guest *transport.Guest, p boot.Parameters, r *reaper.Reaper) error {
@@ -34,6 +35,11 @@ func serveExtras(ctx context.Context, guest *transport.Guest, p boot.Parameters,
 		return fmt.Errorf("open the port of forwarded connections: %w", err)
 	}
 	go logged("the forwarding of ports", func() error { return forward.Serve(ctx, ports) })
+	questions, err := guest.Listen(transport.PortNames)
+	if err != nil {
+		return fmt.Errorf("open the port of questions for names: %w", err)
+	}
+	go logged("questions for names", func() error { return names.Serve(ctx, questions) })
 	switch {
 	case !p.DebugConsole:
 	case p.DebugConsolePort == 0:

@@ -24,8 +24,11 @@ type Container struct {
 	bundle  string
 	pause   bool // stands for the pod and has nothing in the guest
 	hooked  hooked
-	init    *Process
-	pid     pidMode // guarded by the sandbox's lock
+	// resolvConf is the host's file that is the container's resolv.conf; empty
+	// when it has another.
+	resolvConf string
+	init       *Process
+	pid        pidMode // guarded by the sandbox's lock
 
 	mu      sync.Mutex
 	execs   map[string]*Process
@@ -84,6 +87,9 @@ func (c *Container) Start(ctx context.Context) error { return c.init.Start(ctx) 
 func (c *Container) launchInit(ctx context.Context) error {
 	if err := c.sandbox.bindNetwork(ctx); err != nil {
 		return err
+	}
+	if asksDocker(c.resolvConf) {
+		c.sandbox.offerNames(ctx)
 	}
 	agent := c.sandbox.guest()
 	_, err := ask(ctx, agent, "start container "+c.id, requestTimeout, agent.service.StartContainer,

@@ -57,6 +57,7 @@ func (s *Sandbox) CreateContainer(ctx context.Context, o ContainerOptions) (*Con
 	}
 	c := newContainer(s, o.ID, o.Bundle)
 	c.hooked = hooksOf(o)
+	c.resolvConf = resolvConfOf(o.Spec)
 	c.init.launch = c.launchInit
 	c.init.terminal = o.Terminal
 	c.init.wanted = wantedStreams{stdin: o.Stdin, stdout: o.Stdout, stderr: o.Stderr && !o.Terminal}

@@ -5,6 +5,7 @@ package sandbox
 import (
 	"context"
 	"net"
+	"net/netip"
 	"os"
 
 	"github.com/katapod/katapod/hypervisor"
@@ -77,6 +78,8 @@ type Network interface {
 	// Steer brings every new TCP connection to the namespace's loopback to the
 	// listener, see network.Steer, until that is closed.
 	Steer(path string) (net.Listener, error)
+	// Dial connects from within a namespace, see network.Dial.
+	Dial(ctx context.Context, path, transport string, to netip.AddrPort) (net.Conn, error)
 	// Watch tells when links, addresses or routes of a namespace change.
 	Watch(path string) (NetworkChanges, error)
 }

@@ -142,6 +142,18 @@ func (n fakeNetwork) Connect(path, tap string, _ network.Endpoint, _ int) ([]*os
 	return []*os.File{f}, err
 }
 
+// Dial reaches a name server that answers with what it was asked, backwards.
+func (n fakeNetwork) Dial(_ context.Context, path, transport string, to netip.AddrPort) (net.Conn, error) {
+	n.h.mu.Lock()
+	defer n.h.mu.Unlock()
+	if err := n.h.fail["dial"]; err != nil || to.String() != "127.0.0.11:53" {
+		return nil, errors.Join(err, fmt.Errorf("dialled %s", to))
+	}
+	near, far := net.Pipe()
+	go answerBackwards(far, transport == "tcp")
+	return near, nil
+}
+
 func (n fakeNetwork) Watch(string) (NetworkChanges, error) {
 	return &fakeChanges{told: n.h.changed, over: make(chan struct{})}, nil
 }

@@ -22,6 +22,8 @@ type fakeVM struct {
 	bootHangs bool
 	// ports serves forwarded connections.
 	ports func(net.Conn)
+	// names serves streams of questions for names.
+	names func(net.Conn)
 
 	mu   sync.Mutex
 	conn net.Conn // of the agent, the guest's end
@@ -37,6 +39,7 @@ func (vm *fakeVM) create(c hypervisor.Config) (hypervisor.VM, error) {
 		vm.Handle(transport.PortAgent, vm.serve)
 		vm.Handle(transport.PortStdio, vm.agent.takeStream)
 		vm.Handle(transport.PortForward, vm.ports)
+		vm.Handle(transport.PortNames, vm.names)
 	}
 	return vm.VM, nil
 }

@@ -3,8 +3,10 @@
 package sandbox
 
 import (
+	"context"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 
 	"github.com/containerd/errdefs"
@@ -74,6 +76,9 @@ func (hostNetwork) Create(path string) error                { return network.New
 func (hostNetwork) Remove(path string) error                { return network.DeleteNamespace(path) }
 func (hostNetwork) Scan(path string) (network.State, error) { return network.Scan(path) }
 func (hostNetwork) Steer(path string) (net.Listener, error) { return network.Steer(path) }
+func (hostNetwork) Dial(ctx context.Context, path, transport string, to netip.AddrPort) (net.Conn, error) {
+	return network.Dial(ctx, path, transport, to)
+}
 func (hostNetwork) Watch(path string) (NetworkChanges, error) {
 	w, err := network.Watch(path)
 	if err != nil {

@@ -21,6 +21,8 @@ type podNetwork struct {
 	// bound is closed when the namespace was compared for the first process.
 	bound     chan struct{}
 	boundOnce sync.Once
+	// names begins to answer for names, at most once in the pod's life.
+	names sync.Once
 	// warned counts warnings about an empty namespace.
 	warned int
 

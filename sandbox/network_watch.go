@@ -44,6 +44,9 @@ func (s *Sandbox) watchNetwork() {
 		if err := s.bindNetwork(s.life.ctx); err != nil && !s.life.over() {
 			s.log.WithError(err).Error("the pod's network has changed and the guest's has not")
 		}
+		// The engine may be about to write Docker's server into resolv.conf, and
+		// nothing tells when it has.
+		s.offerNames(s.life.ctx)
 	}
 }
 

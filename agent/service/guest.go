@@ -14,13 +14,16 @@ import (
 	"github.com/katapod/katapod/agent/storage"
 	"github.com/katapod/katapod/protocols/agentpb"
 	"github.com/katapod/katapod/protocols/forward"
+	"github.com/katapod/katapod/protocols/names"
 	"github.com/katapod/katapod/protocols/ocijson"
 	"github.com/katapod/katapod/protocols/stdio"
 )
 
 // features are what this agent can beyond the contract, and the parts of the
 // contract that an agent may lack.
-func features() []string { return []string{stdio.Feature, forward.Feature, ocijson.Feature, "seccomp"} }
+func features() []string {
+	return []string{stdio.Feature, forward.Feature, names.Feature, ocijson.Feature, "seccomp"}
+}
 
 // GetGuestDetails tells what the guest and its agent can.
 func (s *Service) GetGuestDetails(_ context.Context, r *agentpb.GuestDetailsRequest) (*agentpb.GuestDetailsResponse, error) {

@@ -158,7 +158,7 @@ func TestGuestHooks(t *testing.T) {
 }
 
 func TestFeaturesAreSaid(t *testing.T) {
-	if !reflect.DeepEqual(features(), []string{"katapod.stdio-streams", "katapod.port-forward", "katapod.oci-spec", "seccomp"}) {
+	if !reflect.DeepEqual(features(), []string{"katapod.stdio-streams", "katapod.port-forward", "katapod.name-service", "katapod.oci-spec", "seccomp"}) {
 		t.Errorf("%q", features())
 	}
 }

@@ -19,6 +19,8 @@ const (
 	PortStdio uint32 = 1027
 	// PortForward leads to TCP ports of the guest, see package forward.
 	PortForward uint32 = 1028
+	// PortNames takes questions to name servers, see package names.
+	PortNames uint32 = 1029
 )
 
 // Dialer reaches a port inside one guest. It is safe for concurrent use.
