@@ -33,6 +33,9 @@ import (
 // Version is the agent's version, as it tells the host.
 const Version = "0.1.0"
 
+// crunPath is the OCI runtime of the guest's image.
+const crunPath = "/usr/bin/crun"
+
 // Main runs the agent with the given command line and returns its exit code. As
 // PID 1 it does not return: the guest ends with it.
 func Main(args []string) int {
@@ -134,6 +137,7 @@ func serve(ctx context.Context, parameters boot.Parameters, paths service.Paths)
 	if err := serveExtras(ctx, guest, parameters, parts.Reaper); err != nil {
 		return err
 	}
+	warmLater(crunPath)
 	ended := make(chan error, 3)
 	go func() { ended <- parts.Streams.Serve(ctx, stdio) }()
 	go func() { ended <- server.Serve(ctx, rpc) }()
@@ -193,7 +197,7 @@ func newParts(ctx context.Context, parameters boot.Parameters, paths service.Pat
 	return service.Parts{
 		Version: Version, Init: os.Getpid() == 1, Paths: paths, Parameters: parameters,
 		Reaper:  r,
-		Runtime: &crun.Runtime{Command: "/usr/bin/crun", Root: "/run/crun", Reaper: r, NoPivot: boot.RootIsInitramfs()},
+		Runtime: &crun.Runtime{Command: crunPath, Root: "/run/crun", Reaper: r, NoPivot: boot.RootIsInitramfs()},
 		Streams: streams.New(), Storage: storage.New(finder, r), Devices: finder, OOM: watcher,
 		Network: network, Files: guestfs.NewCopier(guestfs.NewTree(paths.Run)),
 		System: guestos.System{Sys: "/sys", Hub: hub},
