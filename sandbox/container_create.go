@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/containerd/errdefs"
@@ -113,6 +114,10 @@ func (c *Container) create(ctx context.Context, o ContainerOptions) error {
 	if err := c.setSpec(req, o, env); err != nil {
 		return err
 	}
+	share, err := c.needShare(ctx, root, plan)
+	if err != nil {
+		return err
+	}
 	storages, err := c.placeRoot(ctx, root)
 	if err != nil {
 		return err
@@ -124,8 +129,20 @@ func (c *Container) create(ctx context.Context, o ContainerOptions) error {
 	if err := c.runCreateHooks(ctx); err != nil {
 		return err
 	}
-	req.Devices, req.Storages = devices, append(storages, more...)
+	req.Devices, req.Storages = devices, slices.Concat(share, storages, more)
 	return c.createInGuest(ctx, req)
+}
+
+// needShare sees to the pod's share, if files of the container are on it, and returns
+// how the agent mounts it.
+func (c *Container) needShare(ctx context.Context, root storage.Root, plan storage.Plan) ([]*agentpb.Storage, error) {
+	if len(root.HostMounts) == 0 && len(plan.Shares) == 0 {
+		return nil, nil
+	}
+	if err := c.sandbox.needShare(ctx); err != nil {
+		return nil, err
+	}
+	return []*agentpb.Storage{guestShare()}, nil
 }
 
 // setSpec puts the guest's form of the spec into the request, and says in the log

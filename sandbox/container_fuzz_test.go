@@ -256,7 +256,9 @@ func (c *fuzzer) resume() (string, func(context.Context) error) {
 
 func (c *fuzzer) update() (string, func(context.Context) error) {
 	id, r := c.id(), spectest.Value[specs.LinuxResources](c.bytes(c.next()%32))
-	return "Update", func(ctx context.Context) error { return c.on(id, func(on *Container) error { return on.Update(ctx, &r) }) }
+	return "Update", func(ctx context.Context) error {
+		return c.on(id, func(on *Container) error { return on.Update(ctx, &r) })
+	}
 }
 
 func (c *fuzzer) stats() (string, func(context.Context) error) {

@@ -202,7 +202,7 @@ func TestContainerCreationFails(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			f := startedFixture(t)
+			f := startedFixture(t, sharesSoon)
 			before := f.host.left()
 			o := containerOptions("c1", "sleep")
 			set(f, &o)

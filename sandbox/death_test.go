@@ -158,7 +158,7 @@ func TestDeathWhileStarting(t *testing.T) {
 	for _, step := range []string{StepAgent, StepGuestNetwork, StepGuestSandbox} {
 		for _, victim := range []string{"vmm", "virtiofsd"} {
 			t.Run(step+" "+victim, func(t *testing.T) {
-				f := newFixture(t)
+				f := newFixture(t, sharesSoon)
 				f.vm.bootHangs = step == StepAgent
 				f.pod.runner.before = func(name string) error {
 					if name == step {

@@ -138,7 +138,7 @@ func (f *fixture) asks(created error) string {
 	}
 	vm.NICs = nil
 	caps := f.pod.capabilities()
-	text := fmt.Sprintf("%+v\n%s\n%+v\n%+v\n%v\n%v\n%v %v\ncreate: %v\nhost: %q", vm, nics, share, caps,
+	text := fmt.Sprintf("%+v\n%s\n%+v\n%+v\n%+v\n%v\n%v\n%v %v\ncreate: %v\nhost: %q", vm, nics, f.vm.Shares(), share, caps,
 		lastCall[*agentpb.CreateSandboxRequest](f.agent, "CreateSandbox").GetKernelModules(),
 		lastCall[*agentpb.CreateContainerRequest](f.agent, "CreateContainer").GetOCI().GetLinux().GetSeccomp() != nil,
 		f.pod.dialTimeout(), f.pod.createTimeout(), created, f.host.left())

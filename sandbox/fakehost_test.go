@@ -59,6 +59,13 @@ func (h *fakeHost) make(kind, name string) error {
 	return nil
 }
 
+// failAt makes things of a kind impossible, until it is called with nil.
+func (h *fakeHost) failAt(kind string, err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.fail[kind] = err
+}
+
 func (h *fakeHost) remove(kind, name string) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -254,6 +261,9 @@ func newFixture(t *testing.T, change ...func(*Options)) *fixture {
 	t.Cleanup(f.finish)
 	return f
 }
+
+// sharesSoon has a pod make its share with its VM.
+func sharesSoon(o *Options) { o.SharesSoon = true }
 
 // startedFixture is a pod that runs.
 func startedFixture(t *testing.T, change ...func(*Options)) *fixture {

@@ -19,13 +19,17 @@ import (
 
 // recordProcess puts a process of the pod in the ledger.
 func (s *Sandbox) recordProcess(pid int) error {
-	started, err := startTime(pid)
+	what, err := processOf(pid)
 	if err != nil {
 		return fmt.Errorf("record process %d: %w", pid, err)
 	}
-	return s.resources.acquire(s.life.ctx, ledger.Resource{
-		Kind: ledger.Process, Args: []string{strconv.Itoa(pid), started},
-	}, func() error { return nil })
+	return s.resources.acquire(s.life.ctx, what, func() error { return nil })
+}
+
+// processOf names a process that runs.
+func processOf(pid int) (ledger.Resource, error) {
+	started, err := startTime(pid)
+	return ledger.Resource{Kind: ledger.Process, Args: []string{strconv.Itoa(pid), started}}, err
 }
 
 // startTime is field 22 of /proc/<pid>/stat, which tells a process from a later

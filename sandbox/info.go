@@ -67,10 +67,7 @@ func (s *Sandbox) infoOfLife(info map[string]string) {
 		return
 	}
 	info["started_at"] = s.startedAt.UTC().Format(time.RFC3339Nano)
-	steps := s.runner.timeline.list()
-	if last := len(steps) - 1; last >= 0 {
-		info["start_ms"] = strconv.FormatFloat(milliseconds(steps[last].Start+steps[last].Duration), 'f', 1, 64)
-	}
+	info["start_ms"] = strconv.FormatFloat(milliseconds(s.runner.timeline.since(s.startedAt)), 'f', 1, 64)
 }
 
 // Stats is what the pod used on the host: the VMM, its helpers and the shim. A

@@ -39,6 +39,10 @@ type Options struct {
 	// CgroupPath is linux.cgroupsPath of the container that stands for the pod;
 	// the pod's cgroup on the host lies beside it, see hostcgroup.PathFor.
 	CgroupPath string
+	// SharesSoon says that the pod's containers will surely need files of the host
+	// that reach the guest through a shared file system. It is then made with the VM
+	// rather than when the first of them needs it.
+	SharesSoon bool
 	// Resources is what the pod's containers ask for, as far as it is known.
 	Resources sizing.Request
 }

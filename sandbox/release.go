@@ -34,7 +34,7 @@ func (s *Sandbox) end(ctx context.Context) {
 // still holds.
 func (s *Sandbox) releaseHost(ctx context.Context) error {
 	s.forwards.close()
-	errs := []error{s.undoVM(ctx), s.undoShareDaemon(ctx)}
+	errs := []error{s.undoVM(ctx), s.endShareDaemon(ctx)}
 	for _, c := range s.Containers() {
 		errs = append(errs, c.release(ctx))
 	}

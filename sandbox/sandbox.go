@@ -33,6 +33,7 @@ type Sandbox struct {
 	network   podNetwork
 	liveness  liveness // set before the start
 	forwards  portForward
+	share     podShare
 	// closeLedger gives the ledger up once the pod is no more.
 	closeLedger sync.Once
 
@@ -80,6 +81,7 @@ func New(o Options, d Drivers) (*Sandbox, error) {
 		containers: map[string]*Container{},
 		allowed:    o.Resources,
 		liveness:   defaultLiveness(),
+		share:      newPodShare(),
 		network:    podNetwork{bound: make(chan struct{})},
 	}
 	return s, nil

@@ -24,6 +24,7 @@ func TestPodComesUpAndLeavesNothing(t *testing.T) {
 		o.Hostname = strings.Repeat("h", 70)
 		o.DNS = []string{"nameserver 10.0.0.1"}
 		o.SharedPIDNS = true
+		o.SharesSoon = true
 	})
 	if s := f.pod.State(); s != StateRunning {
 		t.Fatalf("state %s", s)
@@ -68,7 +69,7 @@ func TestPodComesUpAndLeavesNothing(t *testing.T) {
 }
 
 func TestTimelineNamesEveryStep(t *testing.T) {
-	f := startedFixture(t)
+	f := startedFixture(t, sharesSoon)
 	want := []string{StepCheck, StepTemplate, StepCgroup, StepNetNS, StepDirectory, StepNetwork, StepShare, StepClone, StepVM, StepAgent, StepGuestNetwork, StepGuestSandbox}
 	var got []string
 	for _, s := range f.pod.Timeline() {
@@ -162,7 +163,7 @@ func TestEveryStepFails(t *testing.T) {
 	for _, stage := range (&Sandbox{}).stages() {
 		for _, step := range stage {
 			t.Run(step.name, func(t *testing.T) {
-				f := newFixture(t)
+				f := newFixture(t, sharesSoon)
 				boom := errors.New("boom")
 				f.pod.runner.before = func(name string) error {
 					if name == step.name {
@@ -222,7 +223,7 @@ func TestFailuresHaveCodes(t *testing.T) {
 		{"health", StepAgent, CodeAgentFailed, errdefs.ErrUnavailable, func(f *fixture) { f.agent.failAt("Check", errdefs.ErrUnavailable) }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			f := newFixture(t)
+			f := newFixture(t, sharesSoon)
 			c.set(f)
 			if got := f.failsAt(c.step, c.cause); got.Code != c.code {
 				t.Errorf("code %s, want %s", got.Code, c.code)

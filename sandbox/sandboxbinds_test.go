@@ -47,7 +47,11 @@ func TestSandboxBindMountsThatCannotBe(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFixture(t, c.change)
-			got := f.failsAt(StepShare, c.cause)
+			step := StepShare
+			if c.code == CodeConfigInvalid {
+				step = StepCheck
+			}
+			got := f.failsAt(step, c.cause)
 			if got.Code != c.code || !errors.Is(got, c.cause) {
 				t.Errorf("failure %v", got)
 			}

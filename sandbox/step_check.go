@@ -17,6 +17,11 @@ func (s *Sandbox) check(context.Context) error {
 	if err := s.drivers.Check(s.options.Config); err != nil {
 		return err
 	}
+	if !s.shares() {
+		if err := s.refuseBinds(); err != nil {
+			return err
+		}
+	}
 	cpus, memory, err := s.drivers.Host()
 	if err != nil {
 		return fmt.Errorf("read the host's CPUs and memory: %w", err)

@@ -58,6 +58,11 @@ func (s *Sandbox) runClone(ctx context.Context) error {
 		}
 		s.network.placed(l.endpoint.Index, path)
 	}
+	if s.share.begun {
+		if err := s.plugShare(ctx); err != nil {
+			return err
+		}
+	}
 	p, err := hypervisor.AsPauser(vm)
 	if err != nil {
 		return err

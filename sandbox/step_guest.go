@@ -58,11 +58,17 @@ func (s *Sandbox) sandboxStorages() []*agentpb.Storage {
 		Driver: "ephemeral", Source: "shm", Fstype: "tmpfs", MountPoint: storage.ShmPath,
 		Options: []string{"noexec", "nosuid", "nodev", "mode=1777", fmt.Sprintf("size=%d", s.options.shmSize())},
 	}}
-	if s.shares() {
-		share := &agentpb.Storage{Driver: "virtio-fs", Source: storage.ShareTag, Fstype: "virtiofs", MountPoint: storage.ShareMount}
-		storages = append([]*agentpb.Storage{share}, storages...)
+	if s.share.inVM {
+		storages = append([]*agentpb.Storage{guestShare()}, storages...)
 	}
 	return storages
+}
+
+// guestShare has the agent mount the share, unless it did.
+func guestShare() *agentpb.Storage {
+	return &agentpb.Storage{
+		Driver: "virtio-fs", Source: storage.ShareTag, Fstype: "virtiofs", MountPoint: storage.ShareMount, Shared: true,
+	}
 }
 
 // kernelModules splits lines "name key=value ...".

@@ -59,20 +59,14 @@ func (s *Sandbox) setBoot(why error) {
 	})
 }
 
-var (
-	errNoTemplates    = errors.New("templates are switched off")
-	errShareFromStart = errors.New("a VM with a share from its start cannot be cloned: the state of the share's daemon is not in the template")
-)
+var errNoTemplates = errors.New("templates are switched off")
 
 // findTemplate returns the template for the pod; the error says why there is
 // none.
 func (s *Sandbox) findTemplate(ctx context.Context) (template.Template, error) {
 	templates := s.drivers.Templates
-	switch {
-	case templates == nil:
+	if templates == nil {
 		return template.Template{}, errNoTemplates
-	case s.sharesFromStart():
-		return template.Template{}, errShareFromStart
 	}
 	c := s.cloneConfig()
 	vm, err := s.drivers.NewVM(c)
@@ -108,9 +102,5 @@ func (s *Sandbox) releaseTemplate() {
 func (s *Sandbox) cloneConfig() hypervisor.Config {
 	c := s.vmConfig()
 	c.Disks, c.NICs, c.Shares = nil, nil, nil
-	c.LaterShares = s.shares()
 	return c
 }
-
-// sharesFromStart tells whether the VM has to have the pod's share when it starts.
-func (s *Sandbox) sharesFromStart() bool { return s.shares() }

@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"github.com/katapod/katapod/hypervisor"
-	"github.com/katapod/katapod/sandbox/storage"
 )
 
 // startVM boots the VM with the network devices that the pod has so far, or lets
@@ -17,8 +16,15 @@ func (s *Sandbox) startVM(ctx context.Context) error {
 	if s.cloned() {
 		return s.runClone(ctx)
 	}
-	vm, err := s.drivers.NewVM(s.vmConfig())
+	c := s.vmConfig()
+	if s.share.begun {
+		c.Shares = []hypervisor.Share{s.vmShare()}
+	}
+	vm, err := s.drivers.NewVM(c)
 	if err != nil {
+		return err
+	}
+	if err := s.checkLaterShare(vm); err != nil {
 		return err
 	}
 	s.parts.with(func(p *parts) { p.vm = vm })
@@ -31,6 +37,7 @@ func (s *Sandbox) startVM(ctx context.Context) error {
 		return err
 	}
 	s.parts.with(func(p *parts) { p.booted = true })
+	s.share.inVM = s.share.begun
 	go s.watchVM(vm)
 	return nil
 }
@@ -62,9 +69,7 @@ func (s *Sandbox) vmConfig() hypervisor.Config {
 	if h.Initrd == "" {
 		c.Image, c.ImageType = h.Image, h.RootfsType
 	}
-	if s.shares() {
-		c.Shares = []hypervisor.Share{{Tag: storage.ShareTag, Socket: s.shareSocket(), QueueSize: h.VirtioFSQueueSize}}
-	}
+	c.LaterShares = s.shares()
 	return c
 }
 

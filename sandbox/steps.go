@@ -31,7 +31,8 @@ const (
 )
 
 // step is one part of the start. undo may be nil; it is called when run was,
-// also when run failed half-way, and undoes whatever is there.
+// also when run failed half-way, and undoes whatever is there. A step whose run is
+// nil is done later, if at all, and only its undo has a place here.
 type step struct {
 	name string
 	run  func(ctx context.Context) error
@@ -51,7 +52,7 @@ func (s *Sandbox) stages() [][]step {
 		},
 		{
 			{StepNetwork, s.startNetwork, s.undoNetwork},
-			{StepShare, s.startShare, s.undoShare},
+			{StepShare, s.earlyShare(), s.undoShare},
 			{StepClone, s.startClone, s.undoVM},
 		},
 		{{StepVM, s.startVM, s.undoVM}},
@@ -100,6 +101,9 @@ func (r *runner) one(ctx context.Context, s step) error {
 	r.mu.Lock()
 	r.begun = append(r.begun, s)
 	r.mu.Unlock()
+	if s.run == nil {
+		return nil
+	}
 	err := r.timeline.measure(s.name, func() error {
 		if r.before != nil {
 			if err := r.before(s.name); err != nil {

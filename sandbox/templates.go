@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"io"
 
-	"github.com/containerd/errdefs"
-
 	"github.com/katapod/katapod/hypervisor"
 	"github.com/katapod/katapod/sandbox/config"
 	"github.com/katapod/katapod/sandbox/template"
@@ -72,9 +70,6 @@ func MakeTemplate(ctx context.Context, c config.Config, program string) error {
 	s := &Sandbox{options: Options{Config: c}, drivers: drivers}
 	if err := s.check(ctx); err != nil {
 		return err
-	}
-	if s.sharesFromStart() {
-		return fmt.Errorf("%w: %w", errShareFromStart, errdefs.ErrNotImplemented)
 	}
 	r := template.Request{Store: template.Store{Dir: c.TemplateDir()}, Config: s.cloneConfig()}
 	if err := template.Run(ctx, program, r); err != nil {

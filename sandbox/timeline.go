@@ -11,7 +11,8 @@ import (
 	"time"
 )
 
-// Step is one named step of a pod's start and what it took.
+// Step is one named step of a pod's start, or of its share that came later, and what
+// it took.
 type Step struct {
 	// Name is stable: tools compare timelines by it.
 	Name string
@@ -32,6 +33,13 @@ func (t *timeline) start(at time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.begin = at
+}
+
+// since is when something happened, counted as steps are.
+func (t *timeline) since(at time.Time) time.Duration {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return at.Sub(t.begin)
 }
 
 // measure runs fn as the step of the given name.

@@ -143,6 +143,37 @@ func TestDeviceThatDoesNotCome(t *testing.T) {
 	}
 }
 
+// A share's tag is waited for, unless the kernel cannot be asked.
+func TestShareThatComesLater(t *testing.T) {
+	f := newFinder(t)
+	if err := f.Share(t.Context(), "kataShared"); err != nil {
+		t.Errorf("a kernel that cannot be asked: %v", err)
+	}
+	tag := func(dir, text string) {
+		f.plug(t, filepath.Join("fs/virtiofs", dir))
+		if err := os.WriteFile(filepath.Join(f.Sys, "fs/virtiofs", dir, "tag"), []byte(text+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	tag("0", "kataSharedToo")
+	found := make(chan error, 1)
+	go func() { found <- f.Share(t.Context(), "kataShared") }()
+	select {
+	case err := <-found:
+		t.Errorf("another tag was taken for it: %v", err)
+	case <-time.After(20 * time.Millisecond):
+	}
+	tag("1", "kataShared")
+	f.Hub.Poke()
+	if err := <-found; err != nil {
+		t.Error(err)
+	}
+	f.Timeout = time.Millisecond
+	if err := f.Share(t.Context(), "absent"); !errors.Is(err, os.ErrNotExist) || !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("a tag that does not come: %v", err)
+	}
+}
+
 func TestHubSeesUevents(t *testing.T) {
 	hub, err := NewHub()
 	if err != nil {

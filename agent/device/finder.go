@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -50,6 +51,35 @@ func (f *Finder) Link(ctx context.Context, p PCIPath) (string, error) {
 		return "", fmt.Errorf("find the network interface at PCI path %s: %w", p, err)
 	}
 	return name, nil
+}
+
+// Share waits for the virtio-fs device of a tag. A kernel without
+// /sys/fs/virtiofs (Linux before 6.9) cannot be asked; there nothing is waited for.
+func (f *Finder) Share(ctx context.Context, tag string) error {
+	dir := filepath.Join(f.Sys, "fs/virtiofs")
+	if _, err := os.Stat(dir); errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	_, err := f.await(ctx, func() (string, error) { return tagged(dir, tag) })
+	if err != nil {
+		return fmt.Errorf("find the shared file system %s: %w", tag, err)
+	}
+	return nil
+}
+
+// tagged returns the file in a directory of dir that says tag.
+func tagged(dir, tag string) (string, error) {
+	files, err := filepath.Glob(filepath.Join(dir, "*", "tag"))
+	if err != nil {
+		return "", fmt.Errorf("search %s: %w", dir, err)
+	}
+	for _, file := range files {
+		// One that cannot be read is on its way out.
+		if text, err := os.ReadFile(file); err == nil && strings.TrimSpace(string(text)) == tag {
+			return file, nil
+		}
+	}
+	return "", fmt.Errorf("no device has the tag %s yet: %w", tag, os.ErrNotExist)
 }
 
 // SCSI waits for the disk with a SCSI id and LUN and returns its node.

@@ -27,7 +27,7 @@ func (m *Manager) table() map[string]driver {
 		"mmioblk":        m.disk(m.node),
 		"nvdimm":         m.disk(m.node),
 		"scsi":           m.disk(m.scsi),
-		"virtio-fs":      plain,
+		"virtio-fs":      m.virtioFS,
 		"bind":           bind,
 		"watchable-bind": bind,
 		"overlayfs":      overlay,
@@ -36,8 +36,12 @@ func (m *Manager) table() map[string]driver {
 	}
 }
 
-// plain mounts source as it is named.
-func plain(_ context.Context, r request) (func() error, error) {
+// virtioFS mounts a file system of the host by its tag. Its device may have been
+// plugged a moment ago.
+func (m *Manager) virtioFS(ctx context.Context, r request) (func() error, error) {
+	if err := m.finder.Share(ctx, r.Source); err != nil {
+		return nil, err
+	}
 	return mount(r.Source, r.MountPoint, r.Fstype, parseOptions(r.Options))
 }
 
