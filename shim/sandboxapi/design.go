@@ -3,6 +3,7 @@
 package sandboxapi
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -21,7 +22,10 @@ import (
 // design turns the request into a plan, writes the pod's files, and keeps what
 // only has to be told again.
 func (s *Service) design(ctx context.Context, r *sandboxpb.CreateSandboxRequest) (*plan, said, error) {
-	wanted, err := readConfig(r.Options)
+	if r.BundlePath == "" {
+		return nil, said{}, fmt.Errorf("create sandbox %s: the bundle path is empty: %w", r.SandboxId, errdefs.ErrInvalidArgument)
+	}
+	wanted, err := wish(r)
 	if err != nil {
 		return nil, said{}, err
 	}
@@ -31,7 +35,8 @@ func (s *Service) design(ctx context.Context, r *sandboxpb.CreateSandboxRequest)
 	if wanted.hostIPC {
 		return nil, said{}, pod.ErrHostIPC
 	}
-	annotations := maps.Clone(wanted.annotations)
+	annotations := map[string]string{}
+	maps.Copy(annotations, wanted.annotations)
 	maps.Copy(annotations, r.Annotations)
 	c, err := s.Configure(ctx, annotations, s.ConfigPath)
 	if err != nil {
@@ -46,9 +51,6 @@ func (s *Service) design(ctx context.Context, r *sandboxpb.CreateSandboxRequest)
 	if err != nil {
 		return nil, said{}, err
 	}
-	if r.BundlePath == "" {
-		return nil, said{}, fmt.Errorf("create sandbox %s: the bundle path is empty: %w", r.SandboxId, errdefs.ErrInvalidArgument)
-	}
 	mounts, err := podFiles(r.BundlePath, wanted.hostname, resolvConf)
 	if err != nil {
 		return nil, said{}, err
@@ -56,13 +58,27 @@ func (s *Service) design(ctx context.Context, r *sandboxpb.CreateSandboxRequest)
 	return &plan{
 		options: sandbox.Options{
 			ID: r.SandboxId, Namespace: s.Namespace, Bundle: r.BundlePath, Config: c,
-			NetNS: r.NetnsPath, Hostname: wanted.hostname, DNS: pod.Lines(resolvConf),
+			NetNS: cmp.Or(r.NetnsPath, wanted.netns), Hostname: wanted.hostname, DNS: pod.Lines(resolvConf),
 			SharedPIDNS: wanted.sharedPID, Sysctls: wanted.sysctls,
-			CgroupPath: cgroupPath(wanted.cgroupParent, r.SandboxId), Resources: wanted.resources,
+			CgroupPath: cmp.Or(wanted.cgroupsPath, cgroupPath(wanted.cgroupParent, r.SandboxId)), Resources: wanted.resources,
 		},
 		mounts:    mounts,
 		createdAt: time.Now(),
 	}, said{labels: wanted.labels, annotations: annotations}, nil
+}
+
+// wish is the pod's configuration: the CRI's in the request, or what an OCI
+// specification in the bundle says.
+func wish(r *sandboxpb.CreateSandboxRequest) (podConfig, error) {
+	if r.Options.GetTypeUrl() == "" {
+		if c, err := specConfig(r.BundlePath); c != nil || err != nil {
+			if err != nil {
+				return podConfig{}, err
+			}
+			return *c, nil
+		}
+	}
+	return readConfig(r.Options)
 }
 
 // cgroupPath is the pod's group below its parent, in the notation that

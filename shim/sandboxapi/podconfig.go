@@ -22,6 +22,7 @@ type podConfig struct {
 	labels                    map[string]string
 	annotations, sysctls      map[string]string
 	cgroupParent              string
+	cgroupsPath, netns        string // of an OCI specification
 	hostNetwork, hostIPC      bool
 	sharedPID                 bool
 	resources                 sizing.Request
@@ -37,7 +38,7 @@ const (
 // cri-api's pkg/apis/runtime/v1/api.proto.
 func readConfig(options *anypb.Any) (podConfig, error) {
 	if options == nil || !strings.HasSuffix(options.TypeUrl, configType) {
-		return podConfig{}, fmt.Errorf("the sandbox's options are of type %q; a %s is needed: %w",
+		return podConfig{}, fmt.Errorf("the sandbox's options are of type %q; a %s is needed, or an OCI specification in the bundle: %w",
 			options.GetTypeUrl(), configType, errdefs.ErrInvalidArgument)
 	}
 	c, err := decodeConfig(options.Value)

@@ -81,6 +81,9 @@ func (s *Service) create(ctx context.Context, r *taskapi.CreateTaskRequest) (*co
 	if err != nil {
 		return nil, err
 	}
+	if id := s.foreignPod(); kind == podkind.Lone && id != "" {
+		kind, podID = podkind.Member, id // its client said so to containerd, which tells the shim nothing
+	}
 	vm, err := s.podOf(ctx, r, kind, podID, spec)
 	if err != nil {
 		return nil, err
@@ -118,14 +121,22 @@ func (s *Service) podOf(ctx context.Context, r *taskapi.CreateTaskRequest, kind 
 	if err != nil {
 		return nil, err
 	}
+	before := s.claimPod(true)
 	vm, err := s.Pod.Begin(ctx, options)
 	if err != nil {
+		s.claimPod(before)
 		return nil, err
 	}
-	s.mu.Lock()
-	s.began = true
-	s.mu.Unlock()
 	return vm, nil
+}
+
+// claimPod says whether the pod is of this service's making, and returns what was
+// said before.
+func (s *Service) claimPod(ours bool) (before bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	before, s.began = s.began, ours
+	return before
 }
 
 // addContainer makes the container in a pod that runs. The engine's streams are

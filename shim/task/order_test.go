@@ -11,6 +11,7 @@ import (
 	taskapi "github.com/containerd/containerd/api/runtime/task/v2"
 	"github.com/containerd/containerd/api/types/task"
 
+	"github.com/katapod/katapod/sandbox"
 	"github.com/katapod/katapod/shim/podkind"
 	"github.com/katapod/katapod/shim/stdio"
 )
@@ -33,6 +34,31 @@ func TestExecsEndBeforeTheirContainer(t *testing.T) {
 	}
 	if !slices.Equal(ended, []string{"e", "c"}) {
 		t.Errorf("the exits were of %q, want those of the exec and then of the container", ended)
+	}
+}
+
+// A container that a client puts into a pod of the Sandbox API bears no sign of it.
+func TestAContainerInAPodOfTheSandboxAPI(t *testing.T) {
+	b := newBench(t)
+	if _, err := b.Pod.Begin(t.Context(), sandbox.Options{ID: "pod", Bundle: t.TempDir()}); err != nil {
+		t.Fatal(err)
+	}
+	b.mustCreate(t, "c", nil)
+	b.mustStart(t, "c", "")
+	b.vm().container("c").init.exit(0)
+	b.wait(t, "c", "")
+	if _, err := b.Delete(t.Context(), &taskapi.DeleteRequest{ID: "c"}); err != nil {
+		t.Error(err)
+	}
+	if _, err := b.Service.Shutdown(t.Context(), &taskapi.ShutdownRequest{ID: "c"}); err != nil {
+		t.Error(err)
+	}
+	select {
+	case <-b.vm().Done():
+		t.Error("the pod ended with its container")
+	case <-b.shutdown:
+		t.Error("the shim left with the pod's container")
+	default:
 	}
 }
 

@@ -83,13 +83,22 @@ func (s *Service) Connect(_ context.Context, r *taskapi.ConnectRequest) (*taskap
 func (s *Service) Shutdown(ctx context.Context, _ *taskapi.ShutdownRequest) (*empty, error) {
 	s.mu.Lock()
 	busy := len(s.containers) > 0 || len(s.reserved) > 0
-	foreign := s.Pod.ID() != "" && !s.began
 	s.mu.Unlock()
-	if busy || foreign {
+	if busy || s.foreignPod() != "" {
 		return &empty{}, nil
 	}
 	s.endPod(ctx)
 	log.G(ctx).Info("the last container is gone; the shim leaves")
 	s.Setup.Shutdown()
 	return &empty{}, nil
+}
+
+// foreignPod is the id of a pod that the Sandbox API made, "" when there is none.
+func (s *Service) foreignPod() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.began {
+		return ""
+	}
+	return s.Pod.ID()
 }
