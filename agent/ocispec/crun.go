@@ -14,9 +14,10 @@ import (
 // it does not know. What it can do under another name is renamed here; package
 // container does the rest.
 
-func suitCrun(spec *specs.Spec) {
+func suitCrun(spec *specs.Spec) error {
 	moveBurst(spec.Linux.Resources)
 	dropErrnos(spec.Linux.Seccomp)
+	return tellApart(spec.Linux.Seccomp)
 }
 
 // moveBurst makes cpu.burst the file of cgroup v2 that it is.

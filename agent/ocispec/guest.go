@@ -59,8 +59,7 @@ func (g Guest) Apply(spec *specs.Spec) (sysctls map[string]string, err error) {
 	}
 	sysctls, spec.Linux.Sysctl = spec.Linux.Sysctl, nil
 	g.addHooks(spec)
-	suitCrun(spec)
-	return sysctls, nil
+	return sysctls, suitCrun(spec)
 }
 
 // CheckProcess refuses what the guest's kernel cannot enforce.
