@@ -19,7 +19,7 @@ func testLife(t *testing.T, n nerdctl) {
 	const name = "life"
 	n.run(t, append(n.container("--detach", "--name", name, "-m", "64m"), images.Busybox,
 		"sh", "-c", "echo begin$((1+1)); echo bad >&2; exec probe pause")...)
-	n.waitLog(t, name, "waiting")
+	n.waitLog(t, name, "waiting", 1)
 	if got := n.run(t, "ps", "--format", "{{.Names}} {{.Status}}"); got != name+" Up\n" {
 		t.Errorf("ps prints %q", got)
 	}
@@ -47,6 +47,7 @@ func testLife(t *testing.T, n nerdctl) {
 	if got := n.run(t, "exec", name, "cat", "/file"); got != "kept\n" {
 		t.Errorf("after a restart the file has %q", got)
 	}
+	n.waitLog(t, name, "waiting", 2) // for the signal that stop sends
 	n.run(t, "stop", "--time", "20", name)
 	if got := n.run(t, "ps", "--all", "--format", "{{.Status}}"); !strings.HasPrefix(got, "Exited (0)") {
 		t.Errorf("a container that ended at SIGTERM has the status %q", got)
@@ -125,10 +126,10 @@ func testRefused(t *testing.T, n nerdctl) {
 	}
 }
 
-// waitLog waits until the text stands in the log of a container.
-func (n nerdctl) waitLog(t *testing.T, name, text string) {
+// waitLog waits until the text stands in the log of a container so many times.
+func (n nerdctl) waitLog(t *testing.T, name, text string, times int) {
 	t.Helper()
 	engine.WaitFor(t, time.Minute, text+" in the log of "+name, func() bool {
-		return strings.Contains(n.try(t, "logs", name).Stdout, text)
+		return strings.Count(n.try(t, "logs", name).Stdout, text) == times
 	})
 }

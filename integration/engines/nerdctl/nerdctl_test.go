@@ -21,6 +21,10 @@ type nerdctl struct {
 	snapshotter string
 }
 
+// writableDisks has the EROFS snapshotter make a disk for what containers write, which therefore outlives a restart.
+// Without it, that is in the guest's memory.
+const writableDisks = "[plugins.'io.containerd.snapshotter.v1.erofs']\n  default_size = '64MiB'\n"
+
 // start starts the node with nerdctl and the test image, under nerdctl's own name of the containerd namespace.
 func start(t *testing.T) nerdctl {
 	t.Helper()
@@ -29,7 +33,7 @@ func start(t *testing.T) nerdctl {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e := engine.Start(t, node.Options{Name: "kpnode-nerd", Programs: bin})
+	e := engine.Start(t, node.Options{Name: "kpnode-nerd", Programs: bin, MoreConfig: writableDisks})
 	n := nerdctl{Engine: e, snapshotter: "overlayfs", global: []string{
 		"--address", e.Socket(), "--namespace", e.Name(), "--cgroup-manager", "cgroupfs",
 		"--cni-path", bin, "--cni-netconfpath", filepath.Join(e.Root, "nerdctl/net"),
@@ -77,7 +81,7 @@ func TestNerdctl(t *testing.T) {
 	t.Run("refused", func(t *testing.T) { testRefused(t, n) })
 	t.Run("erofs", func(t *testing.T) {
 		n.snapshotter = "erofs"
-		n.run(t, "load", "--input", n.Archive)
+		n.run(t, "run", "--rm", "--runtime", engine.Runc, images.Busybox, "true")
 		n.Settle(t)
 		testRows(t, n, runRows()[:3])
 		testLife(t, n)
@@ -185,7 +189,7 @@ func testTerminal(t *testing.T, n nerdctl) {
 // testPorts publishes a port and reaches it from the node.
 func testPorts(t *testing.T, n nerdctl) {
 	n.run(t, append(n.container("--detach", "--name", "web", "--publish", "18080:7000"), images.Busybox, "probe", "listen", ":7000", "reached")...)
-	n.waitLog(t, "web", "listening")
+	n.waitLog(t, "web", "listening", 1)
 	probe := filepath.Join(n.Out, "engines", n.Name(), "probe")
 	n.Want(t, "reached\n", probe, "dial", fmt.Sprintf("%s:18080", node.AddressV4))
 	if got := n.run(t, "port", "web"); !strings.Contains(got, "7000/tcp -> 0.0.0.0:18080") {
