@@ -3,6 +3,7 @@
 package integration
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -14,6 +15,7 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	cri "k8s.io/cri-api/pkg/apis/runtime/v1"
 
+	"github.com/katapod/katapod/integration/images"
 	"github.com/katapod/katapod/integration/node"
 )
 
@@ -94,5 +96,42 @@ func testPodResize(t *testing.T, pod *pod) {
 	}
 	if err := resize(&cri.LinuxContainerResources{MemoryLimitInBytes: 1 << 30}); err == nil || !strings.Contains(err.Error(), "create the pod anew") {
 		t.Errorf("a pod larger than its VM: %v", err)
+	}
+}
+
+// A client of containerd's own makes a sandbox by an OCI specification, and puts containers into it.
+func TestCtrSandbox(t *testing.T) {
+	if shared.runtime == "runc" {
+		t.Skip("runc has no Sandbox API")
+	}
+	ctx := begin(t)
+	spec := filepath.Join(t.TempDir(), "pod.json")
+	text := fmt.Sprintf(`{"hostname":"by-ctr","linux":{"cgroupsPath":"/%s/by-ctr","namespaces":[{"type":"network"},{"type":"ipc"}]}}`, shared.Name())
+	if err := os.WriteFile(spec, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	const id = "by-ctr"
+	ctr := func(args ...string) string {
+		t.Helper()
+		out, err := shared.Ctr(ctx, args...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return out
+	}
+	t.Cleanup(func() {
+		if out, err := shared.Ctr(context.Background(), "sandboxes", "rm", id); err != nil {
+			t.Errorf("remove the sandbox: %s, %v", out, err)
+		}
+	})
+	ctr("sandboxes", "run", "--runtime", "io.containerd.kata.v2", spec, id)
+	in := func(container string, args ...string) string {
+		return ctr(ctrRun(append([]string{"--sandbox", id, images.Busybox, container}, args...)...)...)
+	}
+	if got := in("first", "sh", "-c", "echo kept >/dev/shm/file; cat /proc/sys/kernel/random/boot_id"); got != in("second", "cat", "/proc/sys/kernel/random/boot_id") {
+		t.Errorf("the sandbox's containers ran in different kernels")
+	}
+	if got := in("third", "cat", "/dev/shm/file"); got != "kept\n" {
+		t.Errorf("the sandbox's /dev/shm holds %q", got)
 	}
 }
