@@ -111,6 +111,10 @@ fuzz: ## Run each fuzz test for FUZZ_TIME (10s)
 	    go test "./$$dir" -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZ_TIME) -fuzzminimizetime 10x </dev/null; \
 	  done
 
+.PHONY: difftest
+difftest: build guest node ## Run containers under runc and under kata from the same spec, and compare
+	go run ./integration/difftest $(DIFFTEST_FLAGS)
+
 .PHONY: nested
 nested: build guest ## Run the KVM, vhost and cgroup v2 tests in a nested node (slow)
 	integration/nested/run
