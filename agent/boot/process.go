@@ -32,9 +32,9 @@ func Protect(coreDumps bool) error {
 	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &files); err != nil {
 		return fmt.Errorf("raise the limit of open files: %w", err)
 	}
-	core := unix.Rlimit{}
+	core := unix.Rlimit{Max: unix.RLIM_INFINITY} // containers inherit it, and may ask for dumps
 	if coreDumps {
-		core = unix.Rlimit{Cur: unix.RLIM_INFINITY, Max: unix.RLIM_INFINITY}
+		core.Cur = unix.RLIM_INFINITY
 	}
 	if err := unix.Setrlimit(unix.RLIMIT_CORE, &core); err != nil {
 		return fmt.Errorf("set the limit of core dumps: %w", err)
