@@ -90,7 +90,7 @@ test-node: build guest node ## Run the tests on a real containerd with real VMs
 
 .PHONY: stdio
 stdio: build guest node ## Run the tests of standard streams with 1,000 short-lived containers
-	KATAPOD_STDIO_CONTAINERS=1000 $(GO_TEST) -v -count=1 -timeout 40m ./integration/stdio
+	KATAPOD_STDIO_CONTAINERS=1000 go test -v -count=1 -timeout 40m ./integration/stdio
 
 .PHONY: engines
 engines: build guest node ## Run the tests under each engine: containerd 1.7 to 2.4, nerdctl, Docker
