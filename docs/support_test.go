@@ -53,6 +53,7 @@ func features() []feature {
 		{"Logs, exec, attach, terminals", tested("integration", "TestPodLogs", "TestPodExec", "TestPodAttach", "TestCtrTerminal")},
 		{"Standard streams: every byte, detach, CloseIO, 1,000 containers in one VM", tested("integration/stdio", "TestThereAndBack",
 			"TestBurstAndExit", "TestDetachAndReattach", "TestCloseIO", "TestSlowReader", "TestShortLived", "TestStreamingUnderLoad")},
+		{"User namespaces of pods (`hostUsers: false`)", critest("agent/sandboxns", "TestMappedNamespaces")},
 		{"Statistics, limits, out-of-memory kills", tested("integration", "TestPodLoad", "TestPodStats", "TestPodUpdate", "TestPodOOM")},
 		{"A restart of containerd, the death of a VM or a shim", tested("integration", "TestContainerdRestart", "TestVMDeath", "TestShimDeath")},
 		{"vhost-net", nested("sandbox", "TestVMVhostNet")},

@@ -5,6 +5,7 @@ package sandboxns
 import (
 	"errors"
 	"fmt"
+	"os"
 	"os/exec"
 	"syscall"
 
@@ -23,6 +24,8 @@ func NewMapped(hostname string, uids, gids []specs.LinuxIDMapping, r *reaper.Rea
 	cmd.SysProcAttr = &unix.SysProcAttr{
 		Cloneflags:  unix.CLONE_NEWUSER | unix.CLONE_NEWIPC | unix.CLONE_NEWUTS | unix.CLONE_NEWPID,
 		UidMappings: idMap(uids), GidMappings: idMap(gids), GidMappingsEnableSetgroups: true, Setsid: true,
+		// The anchor is PID 1 of containers that share their PIDs: root, to them.
+		Credential: &syscall.Credential{},
 	}
 	n := &Namespaces{root: rootOf(uids)}
 	if err := n.startAnchor(cmd, r); err != nil {
@@ -30,19 +33,31 @@ func NewMapped(hostname string, uids, gids []specs.LinuxIDMapping, r *reaper.Rea
 	}
 	of := func(kind string) string { return fmt.Sprintf("/proc/%d/ns/%s", cmd.Process.Pid, kind) }
 	n.User, n.IPC, n.UTS, n.PID = of("user"), of("ipc"), of("uts"), of("pid")
-	if hostname == "" {
-		return n, nil
-	}
-	err = thread.Run(func() error {
-		if err := enter(n.UTS, unix.CLONE_NEWUTS); err != nil {
-			return err
-		}
-		return unix.Sethostname([]byte(hostname))
-	})
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("set the host name of a user namespace: %w", err), n.Close())
+	if err := thread.Run(func() error { return n.furnish(hostname) }); err != nil {
+		return nil, errors.Join(fmt.Errorf("set up the namespaces of a user namespace: %w", err), n.Close())
 	}
 	return n, nil
+}
+
+// furnish gives new namespaces their host name, and what was made with them to
+// their root, as if he had made it himself.
+func (n *Namespaces) furnish(hostname string) error {
+	if err := errors.Join(enter(n.UTS, unix.CLONE_NEWUTS), enter(n.IPC, unix.CLONE_NEWIPC)); err != nil {
+		return err
+	}
+	if hostname != "" {
+		if err := unix.Sethostname([]byte(hostname)); err != nil {
+			return fmt.Errorf("set the host name: %w", err)
+		}
+	}
+	dir, err := os.MkdirTemp("", "mqueue-")
+	if err != nil {
+		return fmt.Errorf("make a mount point for message queues: %w", err)
+	}
+	if err := unix.Mount("mqueue", dir, "mqueue", 0, ""); err != nil {
+		return errors.Join(fmt.Errorf("mount the message queues: %w", err), os.Remove(dir))
+	}
+	return errors.Join(os.Chown(dir, int(n.root), -1), unix.Unmount(dir, unix.MNT_DETACH), os.Remove(dir))
 }
 
 // rootOf is what id 0 is in the guest, itself when it is not mapped.

@@ -124,6 +124,9 @@ func (s *Service) fit(p *pod, id string, spec *specs.Spec, sharedPID bool) error
 	if err != nil {
 		return err
 	}
+	if ns.User != "" {
+		sysctls = withOpenNetwork(sysctls)
+	}
 	return ns.Set(sysctls)
 }
 

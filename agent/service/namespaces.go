@@ -5,6 +5,7 @@ package service
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/containerd/errdefs"
@@ -47,6 +48,15 @@ func (p *pod) namespacesFor(spec *specs.Spec, r *reaper.Reaper) (*sandboxns.Name
 			p.user.uids, p.user.gids, uids, gids, errdefs.ErrFailedPrecondition)
 	}
 	return p.user.Namespaces, nil
+}
+
+// withOpenNetwork adds what root of a user namespace may do in a network that
+// belongs to it: ports below 1024, and ping. The guest's network, which is the
+// pod's, belongs to the guest's own user namespace.
+func withOpenNetwork(sysctls map[string]string) map[string]string {
+	all := map[string]string{"net.ipv4.ip_unprivileged_port_start": "0", "net.ipv4.ping_group_range": "0 2147483647"}
+	maps.Copy(all, sysctls)
+	return all
 }
 
 // pidNamespace returns the path of the PID namespace among those of the pod.

@@ -58,11 +58,28 @@ func planRoot(cid string, rootfs []Mount, c Capabilities) (Root, error) {
 	switch {
 	case len(rootfs) == 1 && (last.Type == "overlay" || isBind(last)):
 		return shareRoot(cid, last, c)
-	case len(rootfs) == 1:
-		return diskRoot(cid, last, c)
-	default:
-		return layeredRoot(cid, rootfs, c)
 	}
+	if err := refuseMapped(rootfs); err != nil {
+		return Root{}, err
+	}
+	if len(rootfs) == 1 {
+		return diskRoot(cid, last, c)
+	}
+	return layeredRoot(cid, rootfs, c)
+}
+
+// refuseMapped refuses disks whose ids are to be mapped, which containerd says of
+// a user namespace's layers; those on the share are mapped on the host.
+func refuseMapped(rootfs []Mount) error {
+	for _, m := range rootfs {
+		for _, option := range m.Options {
+			if strings.HasPrefix(option, "uidmap=") || strings.HasPrefix(option, "gidmap=") {
+				return fmt.Errorf("mount of type %q with option %q: ids of disks are not mapped; "+
+					"use containerd's snapshotter overlayfs for pods with hostUsers: false: %w", m.Type, option, errdefs.ErrNotImplemented)
+			}
+		}
+	}
+	return nil
 }
 
 func isBind(m Mount) bool {

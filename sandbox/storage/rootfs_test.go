@@ -167,7 +167,10 @@ func TestPlanRootfsErrors(t *testing.T) {
 		{"a huge number", over("lowerdir={{ mount 99999999999999999999 }}"), errdefs.IsInvalidArgument, "lowerdir"},
 		{"half a range", over("lowerdir={{ overlay 0 }}"), errdefs.IsInvalidArgument, "lowerdir"},
 		{"another template", over("lowerdir={{ source 0 }}"), errdefs.IsNotImplemented, "source"},
-		{"an unknown option", over("lowerdir={{ mount 0 }}", "uidmap=0:1:2"), errdefs.IsNotImplemented, "uidmap"},
+		{"an unknown option", over("lowerdir={{ mount 0 }}", "volatile"), errdefs.IsNotImplemented, "volatile"},
+		{"mapped layers", over("lowerdir={{ mount 0 }}", "uidmap=0:1:2"), errdefs.IsNotImplemented, "hostUsers"},
+		{"a mapped view", []Mount{erofs("/s/1"), {Type: "format/bind", Source: "{{ mount 0 }}", Options: []string{"gidmap=0:1:2", "ro"}}}, errdefs.IsNotImplemented, "gidmap"},
+		{"a mapped disk", []Mount{{Type: "ext4", Source: "/s", Options: []string{"uidmap=0:1:2"}}}, errdefs.IsNotImplemented, "uidmap"},
 		{"a template that was not announced", []Mount{erofs("/s/1"), {Type: "overlay", Options: []string{"lowerdir={{ mount 0 }}"}}}, errdefs.IsNotImplemented, "names no disk"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

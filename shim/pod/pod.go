@@ -123,6 +123,9 @@ func (p *Pod) Complete(spec *specs.Spec) {
 	}
 	for _, m := range p.mounts {
 		at := slices.IndexFunc(spec.Mounts, func(own specs.Mount) bool { return own.Destination == m.Destination })
+		if hasNamespace(spec, specs.UserNamespace) && m.Destination != "/dev/shm" {
+			m.UIDMappings, m.GIDMappings = spec.Linux.UIDMappings, spec.Linux.GIDMappings
+		}
 		switch {
 		case at < 0:
 			spec.Mounts = append(spec.Mounts, m)
