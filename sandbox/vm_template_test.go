@@ -154,7 +154,12 @@ func (c *countingTemplates) Request(hypervisor.Config) (func(), error) {
 // builtTemplate is a store with the template for realPod's VMs without a share.
 func builtTemplate(t *testing.T) Templates {
 	t.Helper()
-	pod := realPod(t, func(o *Options) { o.Config.Hypervisor.SharedFS = config.SharedFSNone })
+	return templateOf(t, realPod(t, func(o *Options) { o.Config.Hypervisor.SharedFS = config.SharedFSNone }))
+}
+
+// templateOf is a store with the template for VMs like that of a pod.
+func templateOf(t *testing.T, pod *Sandbox) Templates {
+	t.Helper()
 	if err := pod.check(background); err != nil {
 		t.Fatal(err)
 	}

@@ -82,7 +82,7 @@ func TestVMDiskRoot(t *testing.T) {
 	if out, err := exec.Command("mkfs.ext4", "-q", "-F", "-d", filepath.Join(bundle, "rootfs"), image).CombinedOutput(); err != nil {
 		t.Fatalf("mkfs.ext4: %v: %s", err, out)
 	}
-	pod := realPod(t, func(o *Options) { o.Config.Hypervisor.SharedFS = config.SharedFSNone })
+	pod := realPod(t)
 	startReal(t, pod)
 	for _, id := range []string{"c1", "c2"} {
 		o := realContainer(bundle, id, "sh", "-c", "echo x > /file-"+id+"; ls /")
@@ -92,6 +92,21 @@ func TestVMDiskRoot(t *testing.T) {
 			t.Errorf("the container said %q and exited with %d", out, code)
 		}
 	}
+	if pod.share.begun || len(processesOf(t, pod)) != 1 {
+		t.Errorf("the pod has a share, %v, and the processes %v", pod.share.begun, processesOf(t, pod))
+	}
+}
+
+// processesOf are the pod's, as the ledger has them.
+func processesOf(t *testing.T, pod *Sandbox) []string {
+	t.Helper()
+	var pids []string
+	for _, r := range pod.resources.ledger.Held() {
+		if r.Kind == ledger.Process {
+			pids = append(pids, r.Args[0])
+		}
+	}
+	return pids
 }
 
 func TestVMDeath(t *testing.T) {
