@@ -179,6 +179,9 @@ func testRestart(t *testing.T, e *engine.Engine) {
 	if err := e.RestartContainerd(engine.Context(t)); err != nil {
 		t.Fatal(err)
 	}
+	engine.WaitFor(t, time.Minute, "CRI, which containerd 1.7 starts last", func() bool {
+		return e.Try(t, "crictl", "version").Code == 0
+	})
 	if got := p.inspect(t, id).State; got != "CONTAINER_RUNNING" {
 		t.Errorf("after containerd's restart the container is in state %s", got)
 	}
