@@ -35,6 +35,7 @@ func TestRefusalsByName(t *testing.T) {
 		{"the host's processes (`docker run --pid=host`)", pod.ErrHostPID},
 		{"the host's IPC (`hostIPC: true`, `docker run --ipc=host`)", pod.ErrHostIPC},
 		{"the host's name (`docker run --uts=host`)", pod.ErrHostUTS},
+		{"another container's (`docker run --pid=container:NAME`, `--ipc=container:NAME`)", pod.ErrOtherContainer},
 		{"an AppArmor profile of one's own", guestSpec(func(s *specs.Spec) { s.Process.ApparmorProfile = "mine" })},
 		{"an SELinux label, with `disable_guest_selinux = false`", guestSpec(func(s *specs.Spec) { s.Process.SelinuxLabel = "a:b:c:d" })},
 		{"a socket of the host", mount("/run/x.sock", storage.Socket)},

@@ -30,6 +30,9 @@ var (
 	// ErrHostUTS refuses the host's name for a lone container.
 	ErrHostUTS = fmt.Errorf("the host's UTS namespace was asked for, which is another kernel's; "+
 		"give the container a name instead (docker run --hostname), or run it with another runtime: %w", errdefs.ErrNotImplemented)
+	// ErrOtherContainer refuses a lone container that is to join another one.
+	ErrOtherContainer = fmt.Errorf("another container's processes, IPC or name were asked for, which another VM has; "+
+		"run both in one pod of Kubernetes or CRI, or without --pid, --ipc and --uts: %w", errdefs.ErrNotImplemented)
 )
 
 // refuseHost refuses a spec whose missing namespaces mean the host's.
@@ -46,8 +49,16 @@ func (o Origin) refuseHost() error {
 		if (own.pods || o.Kind == podkind.Lone) && !hasNamespace(o.Spec, own.kind) {
 			return own.err
 		}
+		if o.Kind == podkind.Lone && joins(o.Spec, own.kind) {
+			return ErrOtherContainer
+		}
 	}
 	return nil
+}
+
+// joins tells whether a spec names a namespace that exists already.
+func joins(s *specs.Spec, kind specs.LinuxNamespaceType) bool {
+	return s.Linux != nil && slices.ContainsFunc(s.Linux.Namespaces, func(n specs.LinuxNamespace) bool { return n.Type == kind && n.Path != "" })
 }
 
 func hasNamespace(s *specs.Spec, kind specs.LinuxNamespaceType) bool {

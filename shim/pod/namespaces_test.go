@@ -40,3 +40,21 @@ func TestHostNamespaces(t *testing.T) {
 		}
 	}
 }
+
+// The namespaces of another lone container are in another VM. Those of a pod of CRI are the pod's own.
+func TestNamespacesOfOthers(t *testing.T) {
+	for _, kind := range []specs.LinuxNamespaceType{specs.IPCNamespace, specs.PIDNamespace, specs.UTSNamespace} {
+		for origin, want := range map[podkind.Kind]error{podkind.Lone: ErrOtherContainer, podkind.Sandbox: nil} {
+			all := own()
+			for i := range all {
+				if all[i].Type == kind {
+					all[i].Path = "/proc/1/ns/" + string(kind)
+				}
+			}
+			_, got := Origin{ID: "c", Kind: origin, Spec: spec(all...)}.Options(config.Default())
+			if !errors.Is(got, want) || want != nil && !errors.Is(got, errdefs.ErrNotImplemented) {
+				t.Errorf("with another's %s namespace, kind %v: error %v, want %v", kind, origin, got, want)
+			}
+		}
+	}
+}
