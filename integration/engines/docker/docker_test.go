@@ -177,10 +177,14 @@ func testRefused(t *testing.T, d *dockerd) {
 	if d.runtime != named {
 		t.Skip("runc can do all of it")
 	}
+	d.up(t, "first", "--ipc", "shareable", image, "sleep", "1000")
 	for _, row := range []struct {
 		args  []string
 		words []string
 	}{
+		{[]string{"--pid", "container:first"}, []string{"another container's", "one pod"}},
+		{[]string{"--ipc", "container:first"}, []string{"another container's", "one pod"}},
+		{[]string{"--network", "container:first"}, []string{"another VM"}},
 		{[]string{"--network", "host"}, []string{"host's network", "docker run -p"}},
 		{[]string{"--pid", "host"}, []string{"host's processes", "without --pid=host"}},
 		{[]string{"--ipc", "host"}, []string{"host's IPC", "without --ipc=host"}},
