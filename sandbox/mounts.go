@@ -5,11 +5,8 @@ package sandbox
 import (
 	"context"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/katapod/katapod/protocols/agentpb"
 	"github.com/katapod/katapod/sandbox/storage"
@@ -25,7 +22,7 @@ func (c *Container) placeMounts(ctx context.Context, plan storage.Plan) ([]*agen
 		}
 	}
 	for _, file := range plan.Copies {
-		if err := c.copyToGuest(ctx, file); err != nil {
+		if err := c.sandbox.copies.send(ctx, file, c.copyToGuest); err != nil {
 			return nil, nil, err
 		}
 	}
@@ -71,40 +68,4 @@ func makeMountPoint(path string, directory bool) error {
 		return err
 	}
 	return f.Close()
-}
-
-// copyChunk is how much of a file one call carries, far below ttrpc's limit of
-// 4 MiB per message.
-const copyChunk = 1 << 20
-
-// copyToGuest sends a file in chunks. The agent gives it its name once it is
-// whole.
-func (c *Container) copyToGuest(ctx context.Context, file storage.Copy) error {
-	f, err := os.Open(file.Source)
-	if err != nil {
-		return fmt.Errorf("copy a file to the guest: %w", err)
-	}
-	defer f.Close() // read only: nothing to lose
-	var st unix.Stat_t
-	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
-		return fmt.Errorf("copy %s to the guest: %w", file.Source, err)
-	}
-	uid, gid := file.IDMap.Owner(st.Uid, st.Gid)
-	agent := c.sandbox.guest()
-	for offset := int64(0); ; {
-		chunk := make([]byte, min(copyChunk, st.Size-offset))
-		if _, err := io.ReadFull(f, chunk); err != nil {
-			return fmt.Errorf("copy %s to the guest: it changed meanwhile: %w", file.Source, err)
-		}
-		_, err := ask(ctx, agent, "copy "+file.Source+" to the guest", requestTimeout, agent.service.CopyFile, &agentpb.CopyFileRequest{
-			Path: file.GuestPath, FileSize: st.Size, FileMode: st.Mode, DirMode: 0o755,
-			Uid: int32(uid), Gid: int32(gid), Offset: offset, Data: chunk,
-		})
-		if err != nil {
-			return err
-		}
-		if offset += int64(len(chunk)); offset >= st.Size {
-			return nil
-		}
-	}
 }

@@ -34,6 +34,7 @@ type Sandbox struct {
 	liveness  liveness // set before the start
 	forwards  portForward
 	share     podShare
+	copies    podCopies
 	// closeLedger gives the ledger up once the pod is no more.
 	closeLedger sync.Once
 
@@ -82,6 +83,7 @@ func New(o Options, d Drivers) (*Sandbox, error) {
 		allowed:    o.Resources,
 		liveness:   defaultLiveness(),
 		share:      newPodShare(),
+		copies:     newPodCopies(),
 		network:    podNetwork{bound: make(chan struct{})},
 	}
 	return s, nil

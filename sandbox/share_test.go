@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/containerd/errdefs"
+	"github.com/opencontainers/runtime-spec/specs-go"
 
 	"github.com/katapod/katapod/hypervisor"
 	"github.com/katapod/katapod/protocols/agentpb"
@@ -62,7 +63,9 @@ func TestAPodThatNeedsNoShareHasNone(t *testing.T) {
 	if err := pause.Start(background); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := f.pod.CreateContainer(background, diskOptions(t, "c1")); err != nil {
+	o := diskOptions(t, "c1")
+	o.Spec.Mounts = engineMounts(t)
+	if _, err := f.pod.CreateContainer(background, o); err != nil {
 		t.Fatal(err)
 	}
 	f.hasShare(false)
@@ -76,6 +79,76 @@ func TestAPodThatNeedsNoShareHasNone(t *testing.T) {
 	if c := f.vm.Config(); !c.LaterShares || len(c.Shares) > 0 {
 		t.Errorf("the VM's configuration: %+v", c)
 	}
+}
+
+// engineMounts are those that containerd's CRI plugin gives each container.
+func engineMounts(t *testing.T) []specs.Mount {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "sandboxes", "pod1")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	var mounts []specs.Mount
+	for _, name := range []string{"hostname", "hosts", "resolv.conf"} {
+		source := filepath.Join(dir, name)
+		if err := os.WriteFile(source, []byte(name), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		mounts = append(mounts, specs.Mount{Type: "bind", Source: source, Destination: "/etc/" + name, Options: []string{"rbind", "rprivate", "rw"}})
+	}
+	return append(mounts, specs.Mount{Type: "bind", Source: filepath.Join(dir, "shm"), Destination: "/dev/shm", Options: []string{"rbind", "rw"}})
+}
+
+// calls counts those of one name.
+func (f *fixture) calls(name string) int {
+	n := 0
+	for _, call := range f.agent.history() {
+		if call == name {
+			n++
+		}
+	}
+	return n
+}
+
+// Files of the engine are sent once for the pod, and again when they have changed.
+func TestFilesOfTheEngine(t *testing.T) {
+	f := startedFixture(t)
+	mounts := engineMounts(t)
+	create := func(id string, sent int) []*agentpb.Mount {
+		o := diskOptions(t, id)
+		o.Spec.Mounts = mounts
+		if _, err := f.pod.CreateContainer(background, o); err != nil {
+			t.Fatal(err)
+		}
+		if n := f.calls("CopyFile"); n != sent {
+			t.Errorf("%d files were sent, want %d", n, sent)
+		}
+		return lastCall[*agentpb.CreateContainerRequest](f.agent, "CreateContainer").OCI.Mounts
+	}
+	first, second := create("c1", 3), create("c2", 3)
+	for i := range first {
+		if first[i].Source != second[i].Source {
+			t.Errorf("one container has %v, the other %v", first[i], second[i])
+		}
+	}
+	if err := os.WriteFile(mounts[1].Source, []byte("127.0.0.1 another"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	create("c3", 4)
+	if sent := lastCall[*agentpb.CopyFileRequest](f.agent, "CopyFile"); string(sent.Data) != "127.0.0.1 another" || sent.Path != first[1].Source {
+		t.Errorf("sent was %v", sent)
+	}
+	f.agent.failAt("CopyFile", errdefs.ErrUnavailable)
+	if err := os.WriteFile(mounts[0].Source, []byte("renamed"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	o := diskOptions(t, "c4")
+	o.Spec.Mounts = mounts
+	_, err := f.pod.CreateContainer(background, o)
+	wantIs(t, "a file that cannot be sent", err, errdefs.ErrUnavailable)
+	f.agent.failAt("CopyFile", nil)
+	create("c4", 6)
+	f.hasShare(false)
 }
 
 func storagesOf(f *fixture, call string) []*agentpb.Storage {

@@ -9,7 +9,8 @@
 //     serves;
 //   - a guest mount: proc, sysfs, tmpfs and their like, the pod's /dev/shm, a
 //     memory-backed emptyDir;
-//   - a copy: a small file sent to the guest once.
+//   - a copy: a small file sent to the guest once. Those that engines write for a
+//     pod before its containers are made (hostname, hosts, resolv.conf) are one.
 //
 // The planner is pure: mounts, facts about their sources and the capabilities
 // of the VM go in, a plan comes out. What it cannot place is an error that names

@@ -15,6 +15,8 @@ const (
 	ShmPath = "/run/kata-containers/sandbox/shm"
 	// ephemeralDir holds memory-backed volumes that containers of a pod share.
 	ephemeralDir = "/run/kata-containers/sandbox/ephemeral"
+	// filesDir holds files of the engine that containers of a pod share.
+	filesDir = "/run/kata-containers/sandbox/files"
 	// containersDir holds what belongs to one container.
 	containersDir = "/run/kata-containers"
 )

@@ -63,6 +63,9 @@ type Device struct {
 type Copy struct {
 	// Source is the path on the host; GuestPath where it goes.
 	Source, GuestPath string
+	// OfPod says that the containers of the pod have one copy together. It is sent
+	// again when the file on the host has changed.
+	OfPod bool
 	// IDMap is applied to its owner.
 	IDMap IDMap
 }

@@ -139,6 +139,9 @@ func (p *planner) addFiles(m Mount, fact Fact, access Access) error {
 	case isMemoryVolume(m.Source, fact):
 		p.addMemoryVolume(m, fact)
 		return nil
+	case fact.Kind == File && fact.Size <= maxCopy && isEngineFile(m.Source):
+		p.addEngineFile(m)
+		return nil
 	case p.caps.SharedFS:
 		return p.addShare(m, fact, access)
 	case fact.Kind == File && fact.Size <= maxCopy:

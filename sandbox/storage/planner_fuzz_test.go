@@ -31,6 +31,7 @@ func FuzzPlan(f *testing.F) {
 		{"c1", `[{"Type":"proc","Source":"/data","Destination":"/proc","Options":["rbind"]}]`, `[]`, 3},
 		{"c1", `[{"Type":"ext4","Source":"/dev/sda","Destination":"/v","Options":["ro","noatime"]}]`, `[{"Type":"erofs","Source":"/l0","Options":["ro","loop"]},{"Type":"mkfs/ext4","Source":"/rw","Options":["X-containerd.mkfs.size=4096","X-containerd.mkfs.fs=ext4"]},{"Type":"format/mkdir/overlay","Options":["lowerdir={{ mount 0 }}","upperdir={{ mount 1 }}/upper","workdir={{ mount 1 }}/work"]}]`, 3},
 		{"c1", `[{"Type":"bind","Source":"/data\u0000","Destination":"/d\u0000"}]`, `[{"Type":"overlay","Options":["lowerdir=/a:/b"]}]`, 3},
+		{"c1", `[{"Type":"bind","Source":"/var/lib/containerd/io.containerd.grpc.v1.cri/sandboxes/p1/hosts","Destination":"/etc/hosts"},{"Type":"bind","Source":"/var/lib/containerd/io.containerd.grpc.v1.cri/sandboxes/p1/hosts","Destination":"/h"}]`, `[]`, 0},
 		{"..", `[]`, `[{"Type":"format/bind","Source":"{{ overlay 0 9 }}"},{"Type":"format/bind","Source":"{{ mount 0 }}/../../../etc"}]`, 3},
 	} {
 		f.Add(seed.cid, []byte(seed.mounts), []byte(seed.rootfs), seed.caps)
@@ -78,7 +79,7 @@ func checkPlan(t *testing.T, cid string, p Plan) {
 	}
 	for _, c := range p.Copies {
 		isFresh(t, names, c.GuestPath)
-		isBelow(t, c.GuestPath, ShareMount)
+		isBelow(t, c.GuestPath, map[bool]string{true: filesDir, false: ShareMount}[c.OfPod])
 		isHostPath(t, c.Source)
 	}
 	checkDisks(t, names, p.Disks)

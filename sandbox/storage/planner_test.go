@@ -39,9 +39,10 @@ func (w world) BlockDevice(major, minor int64) (string, error) {
 func (w world) MountsBelow(dir string) (bool, error) { return strings.HasSuffix(dir, "/mounts"), nil }
 
 const (
-	volumes = "/var/lib/kubelet/pods/1/volumes/"
-	memory  = volumes + "kubernetes.io~empty-dir/cache"
-	criShm  = "/run/containerd/io.containerd.grpc.v1.cri/sandboxes/p1/shm"
+	volumes  = "/var/lib/kubelet/pods/1/volumes/"
+	memory   = volumes + "kubernetes.io~empty-dir/cache"
+	criHosts = "/var/lib/containerd/io.containerd.grpc.v1.cri/sandboxes/p1/hosts"
+	criShm   = "/run/containerd/io.containerd.grpc.v1.cri/sandboxes/p1/shm"
 )
 
 func facts() world {
@@ -50,11 +51,54 @@ func facts() world {
 		"/run/x.sock": {Kind: Socket}, "/dev/sda": {Kind: BlockDevice, Major: 8}, "/dev/kvm": {Kind: CharDevice}, "/fifo": {Kind: Other},
 		memory: {Kind: Directory, Tmpfs: true, TmpfsSize: 1 << 20}, volumes + "kubernetes.io~empty-dir/disk": {Kind: Directory},
 		"/crio/userdata/shm": {Kind: Directory, Tmpfs: true},
+		criHosts:             {Kind: File, Size: 100}, "/run/containerd/sandboxes/p1/resolv.conf": {Kind: File, Size: maxCopy + 1},
 	}
 }
 
 func bindOf(source, destination string, options ...string) Mount {
 	return Mount{Type: "bind", Source: source, Destination: destination, Options: options}
+}
+
+// engineFile is where the pod's copy of a file is.
+func engineFile(source string) string {
+	var p planner
+	p.addEngineFile(Mount{Source: source})
+	return p.plan.Copies[0].GuestPath
+}
+
+func TestEngineFiles(t *testing.T) {
+	for source, want := range map[string]bool{
+		criHosts: true, "/x/sandboxes/p1/hostname": true, "/x/sandboxes/p1/../p1/resolv.conf": true,
+		"/run/containerd/io.containerd.sandbox.controller.v1.shim/k8s.io/p1/hosts": true,
+		"/var/lib/kubelet/pods/uid/etc-hosts":                                      true, "/var/lib/kubelet/pods/uid/volumes/etc-hosts": false,
+		"/var/lib/docker/containers/c1/hosts": false, "/etc/hosts": false, "/x/sandboxes/p1/config": false, "/x/sandboxes/hosts": false,
+	} {
+		if got := isEngineFile(source); got != want {
+			t.Errorf("%s: %v", source, got)
+		}
+	}
+	got, err := PlanMounts("c1", []Mount{bindOf(criHosts, "/etc/hosts"), bindOf(criHosts, "/hosts", "ro")}, facts(), Capabilities{})
+	if err != nil || len(got.Copies) != 1 || got.Mounts[0].Source != got.Mounts[1].Source {
+		t.Errorf("one file at two places: %+v, %v", got, err)
+	}
+	again, err := PlanMounts("c2", []Mount{bindOf(criHosts, "/etc/hosts")}, facts(), all)
+	if err != nil || !reflect.DeepEqual(again.Copies, got.Copies) {
+		t.Errorf("one file of two containers: %+v and %+v, %v", again, got, err)
+	}
+}
+
+func TestSharesRoot(t *testing.T) {
+	for name, c := range map[string]struct {
+		rootfs []Mount
+		want   bool
+	}{
+		"none": {nil, true}, "overlay": {[]Mount{{Type: "overlay"}}, true}, "bind": {[]Mount{{Type: "bind"}}, true},
+		"a disk": {[]Mount{{Type: "erofs"}}, false}, "layers": {[]Mount{{Type: "erofs"}, {Type: "format/overlay"}}, false},
+	} {
+		if got := SharesRoot(c.rootfs); got != c.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
 }
 
 // place is an entry on the share.
@@ -130,6 +174,20 @@ func TestPlanMounts(t *testing.T) {
 			Plan{
 				Mounts: guest{{Destination: "/etc/hosts", Source: place("/etc/hosts"), Type: "bind", Options: []string{"rbind", "rw"}}},
 				Shares: []Share{{Name: entryName("c1", "/etc/hosts"), Source: "/etc/hosts", Recursive: true}},
+			},
+		},
+		{
+			"a file of the engine", bindOf(criHosts, "/etc/hosts", "rbind", "rw"),
+			Plan{
+				Mounts: guest{{Destination: "/etc/hosts", Source: engineFile(criHosts), Type: "bind", Options: []string{"rbind", "rw"}}},
+				Copies: []Copy{{Source: criHosts, GuestPath: engineFile(criHosts), OfPod: true}},
+			},
+		},
+		{
+			"a file in the place of the engine's that is too large", bindOf("/run/containerd/sandboxes/p1/resolv.conf", "/etc/resolv.conf", "rbind"),
+			Plan{
+				Mounts: guest{{Destination: "/etc/resolv.conf", Source: place("/etc/resolv.conf"), Type: "bind", Options: []string{"rbind"}}},
+				Shares: []Share{{Name: entryName("c1", "/etc/resolv.conf"), Source: "/run/containerd/sandboxes/p1/resolv.conf", Recursive: true}},
 			},
 		},
 		{"a node that every guest has", bindOf("/dev/urandom", "/dev/random", "bind"), Plan{Mounts: guest{{Destination: "/dev/random", Source: "/dev/urandom", Type: "bind", Options: []string{"bind"}}}}},

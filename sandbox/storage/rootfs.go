@@ -45,6 +45,14 @@ func PlanRootfs(cid string, rootfs []Mount, bundleRootfs string, c Capabilities)
 	return root, nil
 }
 
+// SharesRoot tells whether a container's root file system reaches the guest by the
+// share. rootfs is as in [PlanRootfs].
+func SharesRoot(rootfs []Mount) bool {
+	return len(rootfs) == 0 || len(rootfs) == 1 && onShare(rootfs[0])
+}
+
+func onShare(m Mount) bool { return m.Type == "overlay" || isBind(m) }
+
 // checkID keeps ids that become parts of paths harmless.
 func checkID(cid string) error {
 	if cid == "" || cid == "." || cid == ".." || strings.ContainsAny(cid, "/\x00") || len(cid) > 200 {
@@ -56,7 +64,7 @@ func checkID(cid string) error {
 func planRoot(cid string, rootfs []Mount, c Capabilities) (Root, error) {
 	last := rootfs[len(rootfs)-1]
 	switch {
-	case len(rootfs) == 1 && (last.Type == "overlay" || isBind(last)):
+	case len(rootfs) == 1 && onShare(last):
 		return shareRoot(cid, last, c)
 	}
 	if err := refuseMapped(rootfs); err != nil {
