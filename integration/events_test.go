@@ -3,6 +3,7 @@
 package integration
 
 import (
+	"strconv"
 	"testing"
 
 	"github.com/katapod/katapod/integration/images"
@@ -42,6 +43,18 @@ func TestCtrEvents(t *testing.T) {
 	ctr("containers", "delete", id)
 	log.expect(id, shared.Name(), 137, "create", "start", "exec-added exec", "exec-started exec", "exit exec", "paused", "resumed",
 		"exec-added exec", "exec-started exec", "exit exec", "exit", "delete")
+}
+
+// One that runs out of memory says so before its end.
+func TestCtrEventsOfOOM(t *testing.T) {
+	ctx := begin(t)
+	log := followEvents(t)
+	const id = "greedy"
+	run := ctrRun("--memory-limit", strconv.Itoa(40<<20), images.Busybox, id, "probe", "eat", "200000000")
+	if res, err := shared.Runner().Try(ctx, "ctr", run...); err != nil || res.Code != 137 {
+		t.Errorf("the container ended with %+v, error %v", res, err)
+	}
+	log.expect(id, shared.Name(), 137, "create", "start", "oom", "exit", "delete")
 }
 
 // The containers of a pod tell everything once and in order, with a pause container and without. The pod lives through
