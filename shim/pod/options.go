@@ -17,6 +17,7 @@ import (
 	"github.com/katapod/katapod/sandbox/config"
 	"github.com/katapod/katapod/sandbox/sizing"
 	guestspec "github.com/katapod/katapod/sandbox/spec"
+	"github.com/katapod/katapod/sandbox/storage"
 	"github.com/katapod/katapod/shim/podkind"
 )
 
@@ -26,6 +27,8 @@ type Origin struct {
 	ID, Namespace, Bundle string
 	Kind                  podkind.Kind
 	Spec                  *specs.Spec
+	// Rootfs is its root file system, as the engine handed it over.
+	Rootfs []storage.Mount
 }
 
 // Options derives the pod from the spec of that container.
@@ -33,6 +36,8 @@ func (o Origin) Options(c config.Config) (sandbox.Options, error) {
 	options := sandbox.Options{
 		ID: o.ID, Namespace: o.Namespace, Bundle: o.Bundle, Config: c,
 		ShmSize: shmSize(o.Spec.Mounts),
+		// One snapshotter makes the roots of all containers of a pod.
+		SharesSoon: storage.SharesRoot(o.Rootfs),
 	}
 	var err error
 	if options.Hostname, err = hostname(o.Spec); err != nil {

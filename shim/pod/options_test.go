@@ -15,6 +15,7 @@ import (
 
 	"github.com/katapod/katapod/sandbox"
 	"github.com/katapod/katapod/sandbox/config"
+	"github.com/katapod/katapod/sandbox/storage"
 	"github.com/katapod/katapod/shim/podkind"
 )
 
@@ -43,6 +44,16 @@ func TestOptionsOfAPod(t *testing.T) {
 	}
 	if !slices.Equal(o.DNS, []string{"nameserver 10.0.0.1", "options ndots:5"}) || o.ShmSize != 64<<20 || o.Sysctls["net.core.somaxconn"] != "1" || o.Resources.MemoryBytes != 1<<20 {
 		t.Errorf("options %+v", o)
+	}
+}
+
+func TestShareOfAPod(t *testing.T) {
+	s := spec(own()...)
+	for kind, want := range map[string]bool{"overlay": true, "erofs": false} {
+		o, err := Origin{ID: "c", Kind: podkind.Lone, Spec: s, Rootfs: []storage.Mount{{Type: kind}}}.Options(config.Default())
+		if err != nil || o.SharesSoon != want {
+			t.Errorf("a root of type %s: a share soon is %v, error %v", kind, o.SharesSoon, err)
+		}
 	}
 }
 

@@ -117,7 +117,7 @@ func (s *Service) podOf(ctx context.Context, r *taskapi.CreateTaskRequest, kind 
 	if err != nil {
 		return nil, err
 	}
-	options, err := pod.Origin{ID: r.ID, Namespace: s.Namespace, Bundle: r.Bundle, Kind: kind, Spec: spec}.Options(c)
+	options, err := pod.Origin{ID: r.ID, Namespace: s.Namespace, Bundle: r.Bundle, Kind: kind, Spec: spec, Rootfs: mounts(r.Rootfs)}.Options(c)
 	if err != nil {
 		return nil, err
 	}
