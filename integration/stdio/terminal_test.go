@@ -14,7 +14,9 @@ import (
 func TestTerminalSize(t *testing.T) {
 	ctx := begin(t, time.Minute)
 	kinds(t, ctx, func(t *testing.T, create creator) {
-		const script = `stty size; trap 'stty size' WINCH; echo ready; until read line; do :; done; echo "[$line]"; exit 4`
+		// Not in a read: a signal just before it would be looked at after it only.
+		const script = `stty size; n=0; trap 'stty size; n=$((n+1))' WINCH; echo ready
+			while [ $n -lt 3 ]; do sleep 0.05; done; read line; echo "[$line]"; exit 4`
 		p := create(request{args: []string{"sh", "-c", script}, stdin: true, terminal: true})
 		if err := p.Resize(ctx, 91, 17); err != nil {
 			t.Fatal(err)
