@@ -49,6 +49,9 @@ func features() []feature {
 		{"Forwarded ports (`crictl port-forward`), on the guest's localhost too", tested("integration", "TestPodPortForward")},
 		{"Pods by containerd's CRI plugin", tested("integration", "TestPodLifeCycle", "TestPodSharing", "TestPodOfMany")},
 		{"Containers by `ctr`", tested("integration", "TestCtrProcess", "TestCtrTask")},
+		{"containerd 1.7, 2.1 and 2.4", engine("containerd", "TestContainerd", "TestUnmountedLayers")},
+		{"nerdctl 2.2", engine("nerdctl", "TestNerdctl")},
+		{"Docker 26 and 28", engine("docker", "TestDocker")},
 		{"Pods by containerd's Sandbox API (`sandboxer = \"shim\"`)", critest("shim/sandboxapi", "TestLife")},
 		{"Logs, exec, attach, terminals", tested("integration", "TestPodLogs", "TestPodExec", "TestPodAttach", "TestCtrTerminal")},
 		{"Standard streams: every byte, detach, CloseIO, 1,000 containers in one VM", tested("integration/stdio", "TestThereAndBack",
@@ -119,6 +122,14 @@ func critest(pkg string, names ...string) func(*testing.T) (cell, heldBy string)
 	return func(t *testing.T) (string, string) {
 		cell, heldBy := tested(pkg, names...)(t)
 		return cell, "`make critest`; " + heldBy
+	}
+}
+
+// engine is for what the tests of an engine show, which have a target of their own.
+func engine(name string, tests ...string) func(*testing.T) (cell, heldBy string) {
+	return func(t *testing.T) (string, string) {
+		cell, heldBy := tested("integration/engines/"+name, tests...)(t)
+		return cell, "`make engines`; " + heldBy
 	}
 }
 

@@ -122,12 +122,12 @@ func TestFeatures(t *testing.T) {
 		}
 	}
 	decode(t, e.Run(t, "ctr", "plugins", "inspect-runtime", "--runtime", e.Runtime), &runtime)
-	if runtime.Name != e.Runtime || !slices.Contains(runtime.Features.MountOptions, "rro") || slices.Contains(runtime.Features.Linux.Namespaces, "user") {
+	if runtime.Name != e.Runtime || !slices.Contains(runtime.Features.MountOptions, "rro") || !slices.Contains(runtime.Features.Linux.Namespaces, "user") {
 		t.Errorf("containerd reads %+v", runtime)
 	}
-	// What CRI tells a kubelet of each handler: recursive read-only mounts work, user namespaces are not offered.
+	// What CRI tells a kubelet of each handler: recursive read-only mounts and user namespaces work.
 	for handler, f := range handlers(engine.Context(t), t, e) {
-		if strings.HasPrefix(handler, "kata") && (!f.RecursiveReadOnlyMounts || f.UserNamespaces) {
+		if strings.HasPrefix(handler, "kata") && (!f.RecursiveReadOnlyMounts || !f.UserNamespaces) {
 			t.Errorf("of handler %s, CRI says %+v", handler, f)
 		}
 	}
