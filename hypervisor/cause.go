@@ -12,6 +12,9 @@ var (
 	// ErrAcceleratorUnusable says that the accelerator that was asked for, or
 	// chosen, does not run this guest on this host.
 	ErrAcceleratorUnusable = errors.New("the accelerator is not usable")
+	// ErrSnapshot says that a saved VM is to blame for a clone that did not start:
+	// another clone of it would not start either.
+	ErrSnapshot = errors.New("the saved VM cannot be cloned")
 	// ErrKernel, ErrImage and ErrBinary say which file is to blame: the guest's
 	// kernel, its image or initrd, or the VMM. The same error is
 	// errdefs.ErrNotFound when the file is missing, and

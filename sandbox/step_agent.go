@@ -4,6 +4,7 @@ package sandbox
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -11,10 +12,22 @@ import (
 
 	"github.com/katapod/katapod/protocols/agentpb"
 	"github.com/katapod/katapod/protocols/transport"
+	"github.com/katapod/katapod/sandbox/template"
 )
 
-// startAgent waits until the agent answers. The VM's end ends the wait.
+// startAgent waits until the agent answers. The VM's end ends the wait. A clone
+// whose agent does not may be the template's fault: no other pod comes from it.
 func (s *Sandbox) startAgent(ctx context.Context) error {
+	err := s.reachAgent(ctx)
+	if err == nil || !s.cloned() || ctx.Err() != nil {
+		return err
+	}
+	key := s.Origin().Template
+	s.log.WithError(err).WithField("template", key).Warn("a clone's agent does not answer: its template is removed")
+	return errors.Join(err, s.drivers.Templates.Remove(template.Key(key)))
+}
+
+func (s *Sandbox) reachAgent(ctx context.Context) error {
 	timeout := s.dialTimeout()
 	dialCtx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
@@ -28,10 +41,10 @@ func (s *Sandbox) startAgent(ctx context.Context) error {
 	}
 	agent := newAgentClient(conn, s.life, s.agentLost)
 	s.parts.with(func(p *parts) { p.agent = agent })
-	if s.cloned() {
-		return agent.renew(ctx)
-	}
 	check := max(checkTimeout, timeout-time.Since(began))
+	if s.cloned() {
+		return agent.renew(ctx, check)
+	}
 	_, err = ask(ctx, agent, "check the agent's health", check, agent.health.Check, &agentpb.CheckRequest{})
 	return err
 }
@@ -39,10 +52,10 @@ func (s *Sandbox) startAgent(ctx context.Context) error {
 // renew makes a clone's guest one of its own before anything runs in it: its
 // random numbers and its clock are those of the template. A clone for which that
 // fails is of no use.
-func (a *agentClient) renew(ctx context.Context) error {
+func (a *agentClient) renew(ctx context.Context, timeout time.Duration) error {
 	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return a.addEntropy(ctx) })
-	group.Go(func() error { return a.setClock(ctx, time.Now()) })
+	group.Go(func() error { return a.addEntropy(ctx, timeout) })
+	group.Go(func() error { return a.setClock(ctx, timeout, time.Now()) })
 	return group.Wait()
 }
 

@@ -13,7 +13,7 @@ import (
 
 // startClone brings up a clone of the pod's template, if it has one, that does
 // not run yet. It needs neither the pod's network nor its share, which are made
-// meanwhile. When it fails the VM boots.
+// meanwhile. When it fails the VM boots; a template that is to blame is removed.
 func (s *Sandbox) startClone(ctx context.Context) error {
 	var from *template.Template
 	s.parts.with(func(p *parts) { from = p.template })
@@ -36,10 +36,13 @@ func (s *Sandbox) startClone(ctx context.Context) error {
 	case ctx.Err() != nil:
 		return err
 	}
-	s.log.WithError(err).WithField("template", string(from.Key)).Warn("a template cannot be used: it is removed, and the VM boots")
+	s.log.WithError(err).WithField("template", string(from.Key)).Warn("a pod could not be cloned from its template: it boots")
 	s.parts.with(func(p *parts) { p.vm = nil })
-	err = fmt.Errorf("the template could not be used: %w", err)
-	s.setBoot(errors.Join(err, s.drivers.Templates.Remove(from.Key)))
+	why := fmt.Errorf("the template could not be used: %w", err)
+	if errors.Is(err, hypervisor.ErrSnapshot) {
+		why = errors.Join(why, s.drivers.Templates.Remove(from.Key))
+	}
+	s.setBoot(why)
 	return nil
 }
 

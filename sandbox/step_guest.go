@@ -28,10 +28,10 @@ func (s *Sandbox) startGuestSandbox(ctx context.Context) error {
 		}
 		// A guest whose clock or entropy the host cannot set works with what its
 		// devices give it, so these are worth a warning each.
-		if err := agent.setClock(ctx, time.Now()); err != nil && ctx.Err() == nil {
+		if err := agent.setClock(ctx, queryTimeout, time.Now()); err != nil && ctx.Err() == nil {
 			s.log.WithError(err).Warn("the guest keeps the time of its RTC")
 		}
-		if err := agent.addEntropy(ctx); err != nil && ctx.Err() == nil {
+		if err := agent.addEntropy(ctx, queryTimeout); err != nil && ctx.Err() == nil {
 			s.log.WithError(err).Warn("the guest has only the entropy of its devices")
 		}
 		return nil
@@ -93,8 +93,8 @@ func (a *agentClient) learnFeatures(ctx context.Context) error {
 }
 
 // setClock sets the guest's wall clock.
-func (a *agentClient) setClock(ctx context.Context, now time.Time) error {
-	_, err := ask(ctx, a, "set the guest's clock", queryTimeout, a.service.SetGuestDateTime,
+func (a *agentClient) setClock(ctx context.Context, timeout time.Duration, now time.Time) error {
+	_, err := ask(ctx, a, "set the guest's clock", timeout, a.service.SetGuestDateTime,
 		&agentpb.SetGuestDateTimeRequest{Sec: now.Unix(), Usec: int64(now.Nanosecond() / 1000)})
 	return err
 }
@@ -103,9 +103,9 @@ func (a *agentClient) setClock(ctx context.Context, now time.Time) error {
 const entropyBytes = 64
 
 // addEntropy mixes random bytes of the host into the guest's pool.
-func (a *agentClient) addEntropy(ctx context.Context) error {
+func (a *agentClient) addEntropy(ctx context.Context, timeout time.Duration) error {
 	seed := make([]byte, entropyBytes)
 	_, _ = rand.Read(seed) // never fails: crypto/rand ends the program instead
-	_, err := ask(ctx, a, "add to the guest's entropy", queryTimeout, a.service.ReseedRandomDev, &agentpb.ReseedRandomDevRequest{Data: seed})
+	_, err := ask(ctx, a, "add to the guest's entropy", timeout, a.service.ReseedRandomDev, &agentpb.ReseedRandomDevRequest{Data: seed})
 	return err
 }

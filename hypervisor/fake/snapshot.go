@@ -9,6 +9,8 @@ import (
 	"os"
 
 	"github.com/containerd/errdefs"
+
+	"github.com/katapod/katapod/hypervisor"
 )
 
 // Save implements [hypervisor.Snapshotter]: it writes files with a word each. A
@@ -66,7 +68,7 @@ func (vm *Bare) checkSnapshot() error {
 	}
 	for _, path := range []string{from.Memory, from.State} {
 		if _, err := os.Stat(path); err != nil {
-			return fmt.Errorf("look at a file of the saved VM: %w", err)
+			return hypervisor.Because(hypervisor.ErrSnapshot, fmt.Errorf("look at a file of the saved VM: %w", err))
 		}
 	}
 	return nil

@@ -87,7 +87,7 @@ func (i *instance) bringUp(ctx context.Context, cfg hypervisor.Config) (qmp.Vers
 	}
 	if cfg.From != nil {
 		if err := i.restore(ctx, *cfg.From); err != nil {
-			return version, err
+			return version, hypervisor.Because(hypervisor.ErrSnapshot, err)
 		}
 	}
 	if cfg.Held {
@@ -100,7 +100,8 @@ func (i *instance) bringUp(ctx context.Context, cfg hypervisor.Config) (qmp.Vers
 }
 
 // explain turns a failure of bringUp into its cause: when QEMU has gone, that
-// is what it said, not that its control channel closed.
+// is what it said, not that its control channel closed. The end of a QEMU that
+// restores a saved VM is that one's fault, unless it was killed.
 func (i *instance) explain(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return fmt.Errorf("%w: %w", context.Cause(ctx), err)
@@ -108,7 +109,11 @@ func (i *instance) explain(ctx context.Context, err error) error {
 	if !errors.Is(err, qmp.ErrClosed) || !waitFor(i.proc.exited, lastWords) {
 		return err
 	}
-	return fmt.Errorf("%s before the guest ran; it said: %q: %w", i.proc.ending(), i.proc.log.String(), errdefs.ErrUnavailable)
+	ended := fmt.Errorf("%s before the guest ran; it said: %q: %w", i.proc.ending(), i.proc.log.String(), errdefs.ErrUnavailable)
+	if errors.Is(err, hypervisor.ErrSnapshot) && i.proc.failed() {
+		return hypervisor.Because(hypervisor.ErrSnapshot, ended)
+	}
+	return ended
 }
 
 // discard ends the process and releases everything, whatever the caller's

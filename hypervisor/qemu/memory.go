@@ -151,10 +151,16 @@ func checkSnapshot(cfg hypervisor.Config) error {
 		return invalid("a clone cannot be saved again")
 	case cfg.SaveTo != nil && len(cfg.Shares) > 0:
 		return invalid("a VM with shares cannot be saved, since their daemons' state is not QEMU's")
-	case cfg.From == nil:
-		return nil
-	case len(cfg.Disks)+len(cfg.NICs)+len(cfg.Shares) > 0:
+	case cfg.From != nil && len(cfg.Disks)+len(cfg.NICs)+len(cfg.Shares) > 0:
 		return invalid("a clone has the devices of the VM that was saved; plug further ones while it is held")
+	}
+	return nil
+}
+
+// checkSaved finds what is wrong with the files of a saved VM.
+func checkSaved(cfg hypervisor.Config) error {
+	if cfg.From == nil {
+		return nil
 	}
 	for _, path := range []string{cfg.From.Memory, cfg.From.State} {
 		st, err := os.Stat(path)

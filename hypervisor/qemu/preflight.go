@@ -21,7 +21,7 @@ import (
 func preflight(cfg hypervisor.Config) error {
 	checks := []func(hypervisor.Config) error{
 		checkNumbers, checkNames, checkMachine, checkSlots,
-		blame(hypervisor.ErrBinary, checkBinary), blame(hypervisor.ErrKernel, checkKernel), checkRoot, checkEntropy, checkDisks, checkShares, checkSnapshot,
+		blame(hypervisor.ErrBinary, checkBinary), blame(hypervisor.ErrKernel, checkKernel), checkRoot, checkEntropy, checkDisks, checkShares, checkSnapshot, blame(hypervisor.ErrSnapshot, checkSaved),
 	}
 	for _, check := range checks {
 		if err := check(cfg); err != nil {

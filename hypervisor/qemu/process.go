@@ -115,6 +115,12 @@ func (p *process) kill(ctx context.Context) error {
 	}
 }
 
+// failed tells whether the process gave up by itself; it must have ended.
+func (p *process) failed() bool {
+	var exit *exec.ExitError
+	return errors.As(p.status, &exit) && exit.Exited()
+}
+
 // ending says how the process ended; it must have.
 func (p *process) ending() string {
 	var exit *exec.ExitError

@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/containerd/errdefs"
@@ -125,12 +126,12 @@ func TestWhatCannotBeSavedOrCloned(t *testing.T) {
 	dir := t.TempDir()
 	files := &hypervisor.Snapshot{Memory: filepath.Join(dir, "memory"), State: filepath.Join(dir, "state")}
 	whole := hypervisor.Config{MemoryMiB: 1, From: files}
-	if err := checkSnapshot(whole); !errors.Is(err, errdefs.ErrNotFound) {
+	if err := checkSaved(whole); !errors.Is(err, errdefs.ErrNotFound) {
 		t.Errorf("a snapshot whose files are gone: %v", err)
 	}
 	file(t, dir, "memory", make([]byte, 1<<20))
 	file(t, dir, "state", nil)
-	if err := checkSnapshot(whole); err != nil {
+	if err := errors.Join(checkSnapshot(whole), checkSaved(whole)); err != nil {
 		t.Errorf("a whole snapshot: %v", err)
 	}
 	for name, change := range map[string]func(*hypervisor.Config){
@@ -145,7 +146,7 @@ func TestWhatCannotBeSavedOrCloned(t *testing.T) {
 	} {
 		cfg := whole
 		change(&cfg)
-		if err := checkSnapshot(cfg); !errors.Is(err, errdefs.ErrInvalidArgument) {
+		if err := errors.Join(checkSnapshot(cfg), checkSaved(cfg)); !errors.Is(err, errdefs.ErrInvalidArgument) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -165,7 +166,9 @@ func TestVMCorruptState(t *testing.T) {
 		_ = vm.Stop(t.Context())
 		t.Fatal("a clone of rubbish runs")
 	}
-	t.Log(err)
+	if !errors.Is(err, hypervisor.ErrSnapshot) || !strings.Contains(err.Error(), "migration") {
+		t.Errorf("got %v", err)
+	}
 	if left, _ := os.ReadDir(cfg.Dir); len(left) > 0 {
 		t.Errorf("left: %v", left)
 	}
