@@ -95,7 +95,7 @@ func (c *Container) Create(ctx context.Context) error {
 	c.init, c.state = p, Created
 	c.mu.Unlock()
 	p.begin(started, c.claimer, c.config.Tokens, c.initExited, func() {})
-	return errors.Join(setOOMScore(started.PID, c.config.Spec.Process), schedule(started.PID, c.config.Spec.Process))
+	return errors.Join(setOOMScore(started.PID, c.config.Spec.Process.OOMScoreAdj), schedule(started.PID, c.config.Spec.Process))
 }
 
 // initExited runs before the first process's end is known.

@@ -39,7 +39,7 @@ func (c *Container) Exec(ctx context.Context, execID string, spec *specs.Process
 		c.drop(execID)
 		return err
 	}
-	score := setOOMScore(started.PID, spec)
+	score := setOOMScore(started.PID, c.oomScore(spec))
 	p.begin(started, c.claimer, tokens, func() {}, func() { c.Forget(execID) })
 	c.mu.Lock()
 	c.processes[execID] = p
