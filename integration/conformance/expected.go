@@ -11,7 +11,8 @@ import (
 	"github.com/containerd/errdefs"
 )
 
-// Expected is the list of specs that do not pass: the reason of each, under the name of the handler it fails with.
+// Expected is the list of specs that do not pass: the reason of each, under the name of the handler it fails with. The
+// rows of the differential test are listed under its name.
 type Expected map[string]map[string]string
 
 // ReadExpected reads the table of docs/conformance.md. A row is an expected failure when its first cell is a spec's

@@ -81,6 +81,7 @@ func (e *execution) wait() {
 		e.of.fail(fmt.Errorf("an exec did not end; it printed %q and %q", e.stream.out.text(), e.stream.err.text()))
 		return
 	}
+	e.of.fail(drain(e.of.ctx, e.process))
 	if _, err := e.process.Delete(e.of.ctx); err != nil {
 		e.of.fail(fmt.Errorf("remove the ended exec: %w", err))
 		return

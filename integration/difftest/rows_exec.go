@@ -57,7 +57,7 @@ func execRows() []row {
 		beside("exec", "exec: rlimits", nil, as([]string{"grep", "-E", "open files|core file", "/proc/self/limits"}, func(process *specs.Process) {
 			process.Rlimits = []specs.POSIXRlimit{{Type: "RLIMIT_NOFILE", Soft: 33, Hard: 44}, {Type: "RLIMIT_CORE", Soft: 1, Hard: 2}}
 		})),
-		beside("exec", "exec: rlimits of the container", rlimit("RLIMIT_NOFILE", 55, 66), as([]string{"grep", "open files", "/proc/self/limits"}, func(process *specs.Process) { process.Rlimits = nil })),
+		beside("exec", "exec: rlimits of the container", rlimit("RLIMIT_NOFILE", 55, 66), as([]string{"grep", "open files", "/proc/self/limits"}, same)),
 		beside("exec", "exec: working directory", nil, as([]string{"pwd"}, func(process *specs.Process) { process.Cwd = "/tmp" })),
 		beside("exec", "exec: working directory that is not there", nil, as([]string{"pwd"}, func(process *specs.Process) { process.Cwd = "/made/up" })),
 		beside("exec", "exec: environment", nil, as([]string{"env"}, func(process *specs.Process) { process.Env = []string{"PATH=/bin", "ONLY=this"} })),

@@ -178,12 +178,28 @@ func (p *session) wait() {
 		p.fail(fmt.Errorf("the container did not end; it printed %q and %q", p.stream.out.text(), p.stream.err.text()))
 		return
 	}
-	if _, err := p.task.Delete(p.ctx); err != nil { // waits until all output was read
+	p.fail(drain(p.ctx, p.task))
+	if _, err := p.task.Delete(p.ctx); err != nil {
 		p.fail(fmt.Errorf("remove the ended task: %w", err))
 		return
 	}
 	p.log.block("out", p.stream.out.text())
 	p.log.block("err", p.stream.err.text())
+}
+
+// drain waits until all that an ended process printed was read. Delete would close its streams at once.
+func drain(ctx context.Context, process client.Process) error {
+	read := make(chan struct{})
+	go func() {
+		process.IO().Wait()
+		close(read)
+	}()
+	select {
+	case <-read:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("the streams of an ended process did not end: %w", ctx.Err())
+	}
 }
 
 // clean removes the container whatever became of the row.

@@ -40,17 +40,9 @@ func printable(line string) string {
 	return strings.ReplaceAll(strings.Trim(quoted, `"`), `\"`, `"`)
 }
 
-// answer adds what containerd answered to a call. To make and to start a process, runc's shim has one kind of error for
-// everything; what an engine makes of the words is compared there.
+// answer adds what containerd answered to a call.
 func (t *transcript) answer(what string, err error) {
-	found := kind(err)
-	if _, words, several := strings.Cut(found, ", "); err != nil && (what == "create" || what == "start") {
-		found = "refused"
-		if several {
-			found += ", " + words
-		}
-	}
-	t.say("%s: %s", what, found)
+	t.say("%s: %s", what, kind(err))
 	if err != nil {
 		fmt.Fprintf(&t.errors, "%s: %v\n", what, err)
 	}
@@ -58,24 +50,22 @@ func (t *transcript) answer(what string, err error) {
 
 func (t *transcript) String() string { return t.text.String() }
 
-// kind is what containerd's client got: the kind of error, and what engines read from its words. Docker makes exit
-// code 127 or 126 of "no such file or directory", "executable file not found" or "permission denied" in the message;
-// beyond that the words are each runtime's own, and are not compared.
+// kind is what containerd's client got: the kind of error where runc's shim has kinds, and what engines read from its
+// words. Docker makes exit code 127 or 126 of "no such file or directory", "executable file not found" or "permission
+// denied" in the message. For what is wrong with a request or its time, runc's shim has an error without a kind in most
+// cases, and the other words are each runtime's own: neither is compared.
 func kind(err error) string {
 	if err == nil {
 		return "ok"
 	}
-	kinds := []struct {
+	found := "refused"
+	for _, k := range []struct {
 		name string
 		is   func(error) bool
 	}{
 		{"not found", errdefs.IsNotFound}, {"already exists", errdefs.IsAlreadyExists},
-		{"failed precondition", errdefs.IsFailedPrecondition}, {"invalid argument", errdefs.IsInvalidArgument},
-		{"not implemented", errdefs.IsNotImplemented}, {"unavailable", errdefs.IsUnavailable},
-		{"deadline exceeded", errdefs.IsDeadlineExceeded},
-	}
-	found := "refused"
-	for _, k := range kinds {
+		{"unavailable", errdefs.IsUnavailable}, {"deadline exceeded", errdefs.IsDeadlineExceeded},
+	} {
 		if k.is(err) {
 			found = k.name
 		}

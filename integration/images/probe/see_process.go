@@ -22,7 +22,9 @@ func seeProcess() error {
 	if err != nil {
 		return err
 	}
-	fmt.Println("pid", os.Getpid(), "parent", os.Getppid(), "group", group, "session", session)
+	// The numbers of others than the first depend on what ran before.
+	pid := os.Getpid()
+	fmt.Println("first", pid == 1, "parent", os.Getppid(), "leads its group", group == pid, "leads its session", session == pid)
 	nice, err := unix.Getpriority(unix.PRIO_PROCESS, 0)
 	if err != nil {
 		return err
