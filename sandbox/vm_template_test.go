@@ -19,7 +19,6 @@ import (
 	"github.com/vishvananda/netns"
 
 	"github.com/katapod/katapod/hypervisor"
-	"github.com/katapod/katapod/sandbox/config"
 	"github.com/katapod/katapod/sandbox/storage"
 	"github.com/katapod/katapod/sandbox/template"
 )
@@ -61,7 +60,6 @@ func describeClone(t *testing.T, templates Templates, layer string, i int) map[s
 	addPlainVeth(t, inside, far, mac, address)
 	hostname := fmt.Sprintf("clone-%d", i)
 	pod := realPod(t, func(o *Options) {
-		o.Config.Hypervisor.SharedFS = config.SharedFSNone
 		o.ID, o.NetNS, o.Hostname = fmt.Sprintf("%s-%d", o.ID, i), inside, hostname
 	})
 	pod.drivers.Templates = templates
@@ -97,7 +95,7 @@ cat /proc/sys/kernel/random/uuid`
 // TestVMTemplateThatIsMissing boots, and says so.
 func TestVMTemplateThatIsMissing(t *testing.T) {
 	templates := &countingTemplates{Templates: hostTemplates{store: template.Store{Dir: shortDir(t)}}}
-	pod := realPod(t, func(o *Options) { o.Config.Hypervisor.SharedFS = config.SharedFSNone })
+	pod := realPod(t)
 	pod.drivers.Templates = templates
 	startReal(t, pod)
 	if o := pod.Origin(); o.Kind != OriginBoot || !strings.Contains(o.Reason, "no template") {
@@ -121,7 +119,7 @@ func TestVMTemplateThatIsBroken(t *testing.T) {
 	if err := os.WriteFile(broken.instead.Snapshot.State, []byte("rubbish"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	pod := realPod(t, func(o *Options) { o.Config.Hypervisor.SharedFS = config.SharedFSNone })
+	pod := realPod(t)
 	pod.drivers.Templates = broken
 	startReal(t, pod)
 	if o := pod.Origin(); o.Kind != OriginBoot || !strings.Contains(o.Reason, "could not be used") {
@@ -151,10 +149,10 @@ func (c *countingTemplates) Request(hypervisor.Config) (func(), error) {
 	return func() { c.begun++ }, nil
 }
 
-// builtTemplate is a store with the template for realPod's VMs without a share.
+// builtTemplate is a store with the template for realPod's VMs.
 func builtTemplate(t *testing.T) Templates {
 	t.Helper()
-	return templateOf(t, realPod(t, func(o *Options) { o.Config.Hypervisor.SharedFS = config.SharedFSNone }))
+	return templateOf(t, realPod(t))
 }
 
 // templateOf is a store with the template for VMs like that of a pod.
