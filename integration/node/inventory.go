@@ -166,7 +166,7 @@ func (n *Node) listLoops(ctx context.Context) ([]string, error) {
 }
 
 // listFiles looks where runtimes put things: sandbox state, sockets, bundles, network namespaces, /run. What belongs
-// to the node itself or to CNI as a whole is left out.
+// to the node itself or to CNI as a whole is left out, and the VM templates, which are the node's like its images.
 func (n *Node) listFiles(context.Context) ([]string, error) {
 	inside := "/proc/" + strconv.Itoa(n.keeper.pid()) + "/root/run"
 	var found []string
@@ -179,6 +179,8 @@ func (n *Node) listFiles(context.Context) ([]string, error) {
 				return nil
 			case err != nil:
 				return err
+			case path == n.templates():
+				return fs.SkipDir
 			case path == top || entry.Name() == n.Name() || permanent(entry.Name()):
 				return nil
 			case entry.IsDir() && (entry.Name() == "ipam" || entry.Name() == ".work" || entry.Name() == "rootfs"):
@@ -197,6 +199,9 @@ func (n *Node) listFiles(context.Context) ([]string, error) {
 	}
 	return found, nil
 }
+
+// templates is where the kata shim keeps saved VMs for the pods to come.
+func (l Layout) templates() string { return filepath.Join(l.StateDir(), "vm", "template") }
 
 // permanent tells the names of directories and files that stay for the next pod whatever the runtime does.
 func permanent(name string) bool {

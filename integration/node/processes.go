@@ -13,6 +13,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/katapod/katapod/sandbox/template"
 )
 
 // Process is a process of the node, as /proc shows it.
@@ -62,14 +64,7 @@ func (l Layout) Processes() ([]Process, error) {
 			ours[p.PID] = true
 		}
 	}
-	for grown := true; grown; {
-		grown = false
-		for _, p := range all {
-			if ours[p.Parent] && !ours[p.PID] {
-				ours[p.PID], grown = true, true
-			}
-		}
-	}
+	grow(ours, all)
 	var found []Process
 	for _, p := range all {
 		if ours[p.PID] && p.PID != os.Getpid() {
@@ -79,16 +74,36 @@ func (l Layout) Processes() ([]Process, error) {
 	return found, nil
 }
 
-// PodProcesses are the node's processes beside its keeper and its containerd.
+// PodProcesses are the node's processes beside its keeper and its containerd, and beside those that build a VM
+// template: that is kept for the pods to come, like an image, and belongs to none.
 func (n *Node) PodProcesses() ([]Process, error) {
 	all, err := n.Processes()
 	if err != nil {
 		return nil, err
 	}
+	builders := map[int]bool{}
+	for _, p := range all {
+		if len(p.Args) == 2 && p.Args[1] == template.Command {
+			builders[p.PID] = true
+		}
+	}
+	grow(builders, all)
 	return slices.DeleteFunc(all, func(p Process) bool {
 		return n.keeper != nil && p.PID == n.keeper.pid() ||
-			n.containerd != nil && p.PID == n.containerd.cmd.Process.Pid
+			n.containerd != nil && p.PID == n.containerd.cmd.Process.Pid || builders[p.PID]
 	}), nil
+}
+
+// grow adds all that descend from the processes in the set.
+func grow(set map[int]bool, all []Process) {
+	for grown := true; grown; {
+		grown = false
+		for _, p := range all {
+			if set[p.Parent] && !set[p.PID] {
+				set[p.PID], grown = true, true
+			}
+		}
+	}
 }
 
 // listProcesses lists every live process; zombies have ended and are left out.
