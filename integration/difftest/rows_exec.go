@@ -27,19 +27,31 @@ func beside(about, name string, change func(*specs.Spec), do func(*session)) row
 	}}
 }
 
+// as makes an exec of the words, whose description is changed.
+func as(words []string, change func(*specs.Process)) func(*session) {
+	return func(p *session) {
+		p.exec("", func(process *specs.Process) {
+			process.Args = words
+			change(process)
+		})
+	}
+}
+
+// same changes nothing.
+func same(*specs.Process) {}
+
 // execRows are about processes that join a container.
 func execRows() []row {
-	see := []string{"/bin/probe", "see", "user", "capabilities", "security", "process", "streams"}
-	// as makes an exec of the words with a change.
-	as := func(words []string, change func(*specs.Process)) func(*session) {
-		return func(p *session) {
-			p.exec("", func(process *specs.Process) {
-				process.Args = words
-				change(process)
-			})
-		}
+	var all []row
+	for _, part := range [][]row{execUserRows(), execStartRows(), execLifeRows(), execStateRows()} {
+		all = append(all, part...)
 	}
-	same := func(*specs.Process) {}
+	return all
+}
+
+// execUserRows are about who the process is and what it may do.
+func execUserRows() []row {
+	see := []string{"/bin/probe", "see", "user", "capabilities", "security", "process", "streams"}
 	return []row{
 		beside("exec", "exec: exit code and streams", nil, as([]string{"sh", "-c", "echo out; echo err >&2; exit 17"}, same)),
 		beside("exec", "exec: what the process sees of itself", nil, as(see, same)),
@@ -54,6 +66,13 @@ func execRows() []row {
 		})),
 		beside("exec", "exec: no capabilities given", nil, as(see[:4], func(process *specs.Process) { process.Capabilities = nil })),
 		beside("exec", "exec: no new privileges", nil, as([]string{"sh", "-c", raise}, func(process *specs.Process) { process.NoNewPrivileges = true })),
+		beside("exec", "exec: the container's seccomp profile", nil, as(forbidden(), same)),
+	}
+}
+
+// execStartRows are about what else the process is started with.
+func execStartRows() []row {
+	return []row{
 		beside("exec", "exec: rlimits", nil, as([]string{"grep", "-E", "open files|core file", "/proc/self/limits"}, func(process *specs.Process) {
 			process.Rlimits = []specs.POSIXRlimit{{Type: "RLIMIT_NOFILE", Soft: 33, Hard: 44}, {Type: "RLIMIT_CORE", Soft: 1, Hard: 2}}
 		})),
@@ -65,9 +84,14 @@ func execRows() []row {
 		beside("exec", "exec: oom_score_adj of the container", oomScore(640), as([]string{"cat", "/proc/self/oom_score_adj"}, func(process *specs.Process) { process.OOMScoreAdj = nil })),
 		beside("exec", "exec: a command that does not exist", nil, as([]string{"nonesuch"}, same)),
 		beside("exec", "exec: a file that cannot be executed", nil, as([]string{"/etc/passwd"}, same)),
-		beside("exec", "exec: the container's seccomp profile", nil, as(forbidden(), same)),
 		beside("exec", "exec: the container's namespaces and mounts", nil, as([]string{"sh", "-c", "for n in cgroup ipc mnt net pid user uts; do [ $(readlink /proc/self/ns/$n) = $(readlink /proc/1/ns/$n) ] && echo same $n; done; hostname; cmp /proc/self/cgroup /proc/1/cgroup && echo same cgroup"}, same)),
 		beside("exec", "exec: umask", nil, as([]string{"sh", "-c", "umask"}, same)),
+	}
+}
+
+// execLifeRows are about the process's streams, signals and surroundings.
+func execLifeRows() []row {
+	return []row{
 		beside("exec", "exec: terminal", nil, func(p *session) {
 			p.exec("", func(process *specs.Process) {
 				process.Terminal, process.ConsoleSize = true, &specs.Box{Width: 99, Height: 44}
@@ -110,6 +134,12 @@ func execRows() []row {
 		beside("exec", "exec: in the control group of the container", func(s *specs.Spec) {
 			s.Linux.Resources.Memory = &specs.LinuxMemory{Limit: pointer(int64(32 << 20))}
 		}, as([]string{"probe", "eat", "100000000"}, same)),
+	}
+}
+
+// execStateRows are about the states of the container.
+func execStateRows() []row {
+	return []row{
 		{about: "exec", name: "exec: in a paused container", script: waiting, do: func(p *session) {
 			p.start()
 			p.expect("ready")

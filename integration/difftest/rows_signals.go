@@ -13,7 +13,7 @@ import (
 func signalRows() []row {
 	const state = "grep State /proc/1/status"
 	handled := "trap 'echo got usr1; exit 11' USR1; echo ready; while :; do sleep 0.1; done"
-	return []row{
+	rows := []row{
 		{about: "signals", name: "signals: what the process starts with", change: args("grep", "-E", "^(Sig|Shd)(Blk|Ign|Cgt)", "/proc/self/status")},
 		{about: "signals", name: "signal handled", script: handled, do: killAfter("ready", syscall.SIGUSR1)},
 		{about: "signals", name: "signal that ends the process: SIGKILL", script: handled, do: killAfter("ready", syscall.SIGKILL)},
@@ -49,6 +49,14 @@ func signalRows() []row {
 			p.kill(syscall.SIGCONT)
 			p.wait()
 		}},
+		{about: "signals", name: "a child that a signal ends, by default", script: "sh -c 'kill -TERM $$'; echo $?; sh -c 'kill -QUIT $$' 2>/dev/null; echo $?; sh -c 'kill -PIPE $$'; echo $?"},
+	}
+	return append(rows, stateRows()...)
+}
+
+// stateRows are about the states of a task, and calls that do not suit them.
+func stateRows() []row {
+	return []row{
 		{about: "signals", name: "signal before the start", script: "echo started", do: func(p *session) {
 			p.create()
 			p.kill(syscall.SIGKILL)
@@ -62,7 +70,6 @@ func signalRows() []row {
 				p.kill(syscall.SIGTERM)
 			}
 		}},
-		{about: "signals", name: "a child that a signal ends, by default", script: "sh -c 'kill -TERM $$'; echo $?; sh -c 'kill -QUIT $$' 2>/dev/null; echo $?; sh -c 'kill -PIPE $$'; echo $?"},
 		{about: "signals", name: "paused and resumed", script: "trap 'exit 13' TERM; echo ready; while :; do sleep 0.1; done", do: func(p *session) {
 			p.start()
 			p.expect("ready")

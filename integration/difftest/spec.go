@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"path"
+	"slices"
 
 	"github.com/containerd/containerd/v2/contrib/seccomp"
 	"github.com/containerd/containerd/v2/core/containers"
@@ -62,29 +63,17 @@ func (s *side) memberSpec(ctx context.Context, id string) (*specs.Spec, error) {
 		{Type: specs.NetworkNamespace, Path: of("net")},
 	}
 	without(spec, "/run", "/dev/shm")
-	for _, m := range []specs.Mount{
+	spec.Mounts = append(spec.Mounts, []specs.Mount{
 		{Destination: "/sys/fs/cgroup", Type: "cgroup", Source: "cgroup", Options: []string{"nosuid", "noexec", "nodev", "relatime", "ro"}},
 		{Destination: "/etc/hosts", Type: "bind", Source: s.dir("etc/hosts"), Options: []string{"rbind", "rprivate", "rw"}},
 		{Destination: "/etc/resolv.conf", Type: "bind", Source: s.dir("etc/resolv.conf"), Options: []string{"rbind", "rprivate", "rw"}},
 		{Destination: "/etc/hostname", Type: "bind", Source: s.dir("etc/hostname"), Options: []string{"rbind", "rprivate", "rw"}},
 		{Destination: "/dev/shm", Type: "bind", Source: s.shm(), Options: []string{"rbind", "rprivate", "rw"}},
-	} {
-		spec.Mounts = append(spec.Mounts, m)
-	}
+	}...)
 	return spec, nil
 }
 
 // without takes mounts out of the spec.
 func without(spec *specs.Spec, destinations ...string) {
-	var kept []specs.Mount
-	for _, m := range spec.Mounts {
-		keep := true
-		for _, d := range destinations {
-			keep = keep && m.Destination != d
-		}
-		if keep {
-			kept = append(kept, m)
-		}
-	}
-	spec.Mounts = kept
+	spec.Mounts = slices.DeleteFunc(spec.Mounts, func(m specs.Mount) bool { return slices.Contains(destinations, m.Destination) })
 }
