@@ -5,6 +5,7 @@ package integration
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -319,6 +320,19 @@ func TestPodOnSnapshotters(t *testing.T) {
 			if got := pod.exec(id, "sh", "-c", "echo kept >/file; cat /file; ls /bin/busybox"); got != "kept\n/bin/busybox\n" {
 				t.Errorf("printed %q", got)
 			}
+			expectShare(t, pod.id, snapshotter == "overlayfs" || snapshotter == "native")
 		})
+	}
+}
+
+// expectShare looks for the step of a pod's timeline that makes a shared file system, which pods on disks do without.
+func expectShare(t *testing.T, pod string, want bool) {
+	t.Helper()
+	timeline, err := shared.Timeline(pod)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := slices.ContainsFunc(timeline.Steps, func(s node.Step) bool { return s.Name == "share" }); got != want {
+		t.Errorf("the pod has a share: %v, its steps are %+v", got, timeline.Steps)
 	}
 }
