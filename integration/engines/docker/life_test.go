@@ -22,7 +22,7 @@ func testExec(t *testing.T, d *dockerd) {
 	for _, row := range []struct {
 		code int
 		args []string
-	}{{3, []string{"sh", "-c", "exit 3"}}, {127, []string{"nosuch"}}, {126, []string{"/etc/passwd"}}} {
+	}{{3, []string{"sh", "-c", "exit 3"}}, {d.execAbsent, []string{"nosuch"}}, {126, []string{"/etc/passwd"}}} {
 		if res := d.try(t, append([]string{"exec", "busy"}, row.args...)...); res.Code != row.code {
 			t.Errorf("docker exec %q ended with %d, want %d: %s%s", row.args, res.Code, row.code, res.Stdout, res.Stderr)
 		}
@@ -42,7 +42,7 @@ func testExec(t *testing.T, d *dockerd) {
 
 // testFiles copies files both ways, while the container runs and after it has ended.
 func testFiles(t *testing.T, d *dockerd) {
-	d.up(t, "files", image, "sh", "-c", "echo inside >/made; trap 'exit 0' TERM; while :; do sleep 0.1; done")
+	d.up(t, "files", image, "sh", "-c", "echo inside >/make; mv /make /made; trap 'exit 0' TERM; while :; do sleep 0.1; done")
 	dir := t.TempDir()
 	into, from := filepath.Join(dir, "into"), filepath.Join(dir, "from")
 	if err := os.WriteFile(into, []byte("outside\n"), 0o640); err != nil {
