@@ -16,13 +16,17 @@
 //
 // # File
 //
-// The ledger is append-only, one JSON object per line, on tmpfs: what it
+// The ledger is appended to, one JSON object per line, on tmpfs: what it
 // describes does not survive a reboot either, and no write waits for a disk. A
 // crash can tear the last line only, and since a line is appended before its
 // thing is made, a torn line stands for nothing that exists; it is dropped.
 // Anything else that is not a valid line means that somebody else wrote the
 // file, and nothing in it is believed: [Replay] refuses it rather than unmount
 // or kill what a stranger names.
+//
+// A pod may live for years: once the file has grown and half of it is struck
+// out, what is held is written to a second file that takes the name of the first.
+// A crash leaves the one or the other under that name; both say the same.
 //
 // The owner holds flock(2) on the file. Replay takes the same lock, so a
 // living owner's things are never undone.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"slices"
 	"sync"
@@ -16,10 +17,16 @@ import (
 
 // Ledger is an open, locked ledger. Its methods are safe for concurrent use.
 type Ledger struct {
+	path string
+
 	mu   sync.Mutex
 	file *os.File
 	held []Resource
 	size int
+	// compactAt is the size at which to look for lines that are struck out;
+	// compactErr is why that failed the last time.
+	compactAt  int
+	compactErr error
 }
 
 // Open opens or creates the ledger at path and locks it. A ledger that another
@@ -30,25 +37,56 @@ func Open(path string) (*Ledger, error) {
 }
 
 func open(path string, create int) (*Ledger, error) {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_APPEND|unix.O_NOFOLLOW|create, 0o600)
+	f, err := openLocked(path, create)
 	if err != nil {
-		return nil, fmt.Errorf("opening the ledger: %w", err)
+		return nil, err
 	}
-	l := &Ledger{file: f}
+	l := &Ledger{path: path, file: f, compactAt: compactFrom}
 	if err := l.load(); err != nil {
 		return nil, errors.Join(fmt.Errorf("ledger %s: %w", path, err), f.Close())
 	}
 	return l, nil
 }
 
-// load locks the file, reads it and cuts a torn last line off.
-func (l *Ledger) load() error {
-	if err := unix.Flock(int(l.file.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		if errors.Is(err, unix.EWOULDBLOCK) {
-			return fmt.Errorf("a living process holds it: %w", errdefs.ErrFailedPrecondition)
+// openLocked opens the file at path and locks it. An owner may put another file
+// in its place in between, see replace; then that one is meant.
+func openLocked(path string, create int) (*os.File, error) {
+	for {
+		f, err := os.OpenFile(path, os.O_RDWR|os.O_APPEND|unix.O_NOFOLLOW|create, 0o600)
+		if err != nil {
+			return nil, fmt.Errorf("opening the ledger: %w", err)
 		}
-		return fmt.Errorf("locking it: %w", err)
+		current, err := lock(f, path)
+		if err == nil && current {
+			return f, nil
+		}
+		if err = errors.Join(err, f.Close()); err != nil {
+			return nil, fmt.Errorf("ledger %s: %w", path, err)
+		}
 	}
+}
+
+// lock locks a ledger's file and tells whether it still is the one at path.
+func lock(f *os.File, path string) (current bool, err error) {
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		if errors.Is(err, unix.EWOULDBLOCK) {
+			return false, fmt.Errorf("a living process holds it: %w", errdefs.ErrFailedPrecondition)
+		}
+		return false, fmt.Errorf("locking it: %w", err)
+	}
+	mine, err := f.Stat()
+	if err != nil {
+		return false, err
+	}
+	named, err := os.Lstat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil && os.SameFile(mine, named), err
+}
+
+// load reads the file and cuts a torn last line off.
+func (l *Ledger) load() error {
 	data, err := io.ReadAll(io.LimitReader(l.file, maxSize+1))
 	if err != nil {
 		return fmt.Errorf("reading it: %w", err)
@@ -92,8 +130,10 @@ func (l *Ledger) append(n line) error {
 	if err != nil {
 		return fmt.Errorf("ledger: %w", err)
 	}
+	l.makeRoom(len(data))
 	if l.size+len(data) > maxSize {
-		return fmt.Errorf("ledger is full: %d bytes: %w", l.size, errdefs.ErrResourceExhausted)
+		full := fmt.Errorf("ledger is full: %d bytes: %w", l.size, errdefs.ErrResourceExhausted)
+		return errors.Join(full, l.compactErr)
 	}
 	if _, err := l.file.Write(data); err != nil {
 		// Half a line would spoil the next one.

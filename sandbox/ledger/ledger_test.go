@@ -159,9 +159,13 @@ func TestTooLarge(t *testing.T) {
 
 func TestFull(t *testing.T) {
 	l, _ := opened(t)
+	const many = maxSize / maxArg
+	for i := range many { // nothing of which could be left out
+		l.held = append(l.held, dir(fmt.Sprintf("/%d%s", i, strings.Repeat("a", maxArg-10))))
+	}
 	l.size = maxSize
-	if err := l.Acquire(dir("/a")); !errdefs.IsResourceExhausted(err) || len(l.Held()) != 0 {
-		t.Errorf("error %v, held %v", err, l.Held())
+	if err := l.Acquire(dir("/a")); !errdefs.IsResourceExhausted(err) || len(l.Held()) != many {
+		t.Errorf("error %v, %d are held", err, len(l.Held()))
 	}
 }
 

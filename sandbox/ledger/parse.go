@@ -10,7 +10,7 @@ import (
 	"github.com/containerd/errdefs"
 )
 
-// maxSize bounds a ledger, in bytes. A pod of a thousand mounts with struck out
+// maxSize bounds a ledger, in bytes. A pod of a thousand mounts with its struck out
 // lines is far below it.
 const maxSize = 16 << 20
 
