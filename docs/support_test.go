@@ -38,6 +38,7 @@ func features() []feature {
 		{"Reach the guest over vhost-vsock", nested("hypervisor/qemu", "TestVMOnKVM")},
 		{"Plug disks into a running VM", implements[hypervisor.DiskPlugger]},
 		{"Plug network devices into a running VM", implements[hypervisor.NICPlugger]},
+		{"Plug a shared file system into a running VM", implements[hypervisor.SharePlugger]},
 		{"Pause and resume", implements[hypervisor.Pauser]},
 		{"Root file systems over virtio-fs (snapshotters `overlayfs`, `native`) and on disks (`blockfile`, `erofs`)",
 			tested("integration", "TestCtrRunOnSnapshotters", "TestPodOnSnapshotters")},

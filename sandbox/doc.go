@@ -17,6 +17,10 @@
 // the [Failure], and what was done is undone backwards. Stopping a pod that
 // starts makes the start fail.
 //
+// The file system that a pod shares with its guest is made when the first container
+// needs it, and never for a pod whose files all come from disks, see [podShare]. It
+// is a step of the timeline whenever it is made.
+//
 // # Containers and processes
 //
 // A container has the states of its first process; an exec is never paused.
