@@ -23,6 +23,9 @@ func TestJSONTakesThePlaceOfTheMessage(t *testing.T) {
 	if err != nil || *p.OOMScoreAdj != -3 {
 		t.Errorf("got %+v, error %v", p, err)
 	}
+	if p, err := Process(nil, []byte(`{"args":["x"]}`)); err != nil || p.OOMScoreAdj != nil {
+		t.Errorf("a process without an oom_score_adj, which has its container's: %+v, error %v", p, err)
+	}
 	r, err := Resources(nil, []byte(`{"cpu":{"burst":5000},"unified":{"memory.high":"1"}}`))
 	if err != nil || r.Unified["cpu.max.burst"] != "5000" || r.Unified["memory.high"] != "1" {
 		t.Errorf("got %+v, error %v", r, err)

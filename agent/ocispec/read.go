@@ -29,17 +29,24 @@ func Container(wire *agentpb.Spec, json []byte) (*specs.Spec, error) {
 	if spec.Linux == nil {
 		spec.Linux = &specs.Linux{}
 	}
-	return spec, complete(spec.Process)
+	if err := check(spec.Process); err != nil {
+		return nil, err
+	}
+	if spec.Process.OOMScoreAdj == nil {
+		// It would have the agent's own, which protects the agent.
+		spec.Process.OOMScoreAdj = new(int)
+	}
+	return spec, nil
 }
 
 // Process is [Container] for a process that is added. One without arguments is
-// an error.
+// an error. Without an oom_score_adj it has its container's.
 func Process(wire *agentpb.Process, json []byte) (*specs.Process, error) {
 	p, err := read(wire, json, func(in *agentpb.Process) (*specs.Process, error) { return process(in), nil })
 	if err != nil {
 		return nil, err
 	}
-	return p, complete(p)
+	return p, check(p)
 }
 
 // Resources is [Container] for the limits of a container; none stay nil.
@@ -59,18 +66,12 @@ func read[Wire, Part any](wire Wire, json []byte, convert func(Wire) (*Part, err
 	return ocijson.Decode[Part](json)
 }
 
-// complete checks a process and sets what it must not inherit from the agent:
-// without an oom_score_adj it would have the agent's own, which protects the
-// agent.
-func complete(p *specs.Process) error {
+func check(p *specs.Process) error {
 	if p == nil {
 		return fmt.Errorf("the OCI specification has no process: %w", errdefs.ErrInvalidArgument)
 	}
 	if len(p.Args) == 0 {
 		return fmt.Errorf("the process has no arguments: %w", errdefs.ErrInvalidArgument)
-	}
-	if p.OOMScoreAdj == nil {
-		p.OOMScoreAdj = new(int)
 	}
 	return nil
 }
