@@ -8,11 +8,15 @@ import (
 	"github.com/katapod/katapod/hypervisor/virtiofsd"
 )
 
+// findingsDir keeps what was found out about the host's programs, until its next
+// boot; see package accel as well.
+const findingsDir = "/run/katapod"
+
 // startVirtiofsd is the real Drivers.StartShare.
 func startVirtiofsd(ctx context.Context, c ShareConfig) (ShareDaemon, error) {
 	d, err := virtiofsd.Start(ctx, virtiofsd.Config{
 		Binary: c.Binary, Socket: c.Socket, SharedDir: c.Dir, Cache: c.Cache, Debug: c.Debug,
-		ExtraArgs: c.ExtraArgs, Spawned: c.Spawned,
+		ExtraArgs: c.ExtraArgs, Spawned: c.Spawned, Findings: findingsDir,
 	})
 	if err != nil {
 		return nil, err

@@ -26,6 +26,9 @@ type Config struct {
 	Cache string
 	// Debug makes the daemon tell what it does.
 	Debug bool
+	// Findings is the directory that keeps what binaries said when they were asked
+	// for their options; empty asks every time.
+	Findings string
 	// ExtraArgs are appended to the driver's own arguments.
 	ExtraArgs []string
 	// Spawned, if set, is called with each process id of the daemon at once

@@ -53,7 +53,7 @@ func Start(ctx context.Context, c Config) (*Daemon, error) {
 	if err := c.check(); err != nil {
 		return nil, err
 	}
-	f, err := detect(ctx, c.Binary)
+	f, err := findings(c.Findings).flavor(ctx, c.Binary)
 	if err != nil {
 		return nil, err
 	}

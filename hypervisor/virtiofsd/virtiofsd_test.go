@@ -39,6 +39,51 @@ func TestRecognise(t *testing.T) {
 	}
 }
 
+// A binary is asked for its options once, and again when it is another file.
+func TestFindings(t *testing.T) {
+	dir := t.TempDir()
+	binary, asked := filepath.Join(dir, "virtiofsd"), filepath.Join(dir, "asked")
+	write := func(help string) {
+		t.Helper()
+		script := "#!/bin/sh\necho x >>" + asked + "\necho '" + help + "'\n"
+		if err := os.WriteFile(binary+".new", []byte(script), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(binary+".new", binary); err != nil {
+			t.Fatal(err)
+		}
+	}
+	kept := findings(filepath.Join(dir, "kept"))
+	for i, c := range []struct {
+		help  string
+		rust  bool
+		times int
+		spoil func()
+	}{
+		{"--shared-dir", true, 1, func() {}},
+		{"", true, 1, func() {}},
+		{"-o source=", false, 2, func() {}},
+		{"", false, 3, func() { _ = os.WriteFile(kept.file(binary), []byte("rubbish"), 0o600) }},
+		{"", false, 3, func() {}},
+	} {
+		if c.help != "" {
+			write(c.help)
+		}
+		c.spoil()
+		f, err := kept.flavor(t.Context(), binary)
+		text, readErr := os.ReadFile(asked)
+		if err != nil || readErr != nil || f.rust != c.rust || len(text) != 2*c.times {
+			t.Errorf("%d: flavor %+v, error %v, asked %d times, error %v", i, f, err, len(text)/2, readErr)
+		}
+	}
+	if _, err := findings("").flavor(t.Context(), binary); err != nil {
+		t.Error(err)
+	}
+	if _, err := kept.flavor(t.Context(), binary+".absent"); err == nil {
+		t.Error("an absent binary has a flavor")
+	}
+}
+
 func TestArgs(t *testing.T) {
 	c := Config{SharedDir: `/a,b\c`, Cache: "never", ExtraArgs: []string{"--last"}}
 	for _, tc := range []struct {
