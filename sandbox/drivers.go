@@ -26,9 +26,10 @@ type Drivers struct {
 	// Templates are the saved VMs that pods can start from; nil for none.
 	Templates Templates
 	// NewCgroup makes the pod's cgroup; RemoveCgroup removes one by its path
-	// and takes one that is gone for removed.
+	// and takes one that is gone for removed. Removal waits, until its context
+	// ends, for processes in the group that are ending.
 	NewCgroup    func(path string, l hostcgroup.Limits) (Cgroup, error)
-	RemoveCgroup func(path string) error
+	RemoveCgroup func(ctx context.Context, path string) error
 	// Network is what is done in network namespaces.
 	Network Network
 	// OpenVhostNet opens the kernel's network back end, once per queue; none on

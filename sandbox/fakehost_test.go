@@ -93,7 +93,7 @@ func (h *fakeHost) drivers(vm *fakeVM) Drivers {
 		NewCgroup: func(path string, _ hostcgroup.Limits) (Cgroup, error) {
 			return fakeCgroup{h}, h.make("cgroup", path)
 		},
-		RemoveCgroup: func(path string) error { return h.remove("cgroup", path) },
+		RemoveCgroup: func(_ context.Context, path string) error { return h.remove("cgroup", path) },
 		Network:      fakeNetwork{h},
 		OpenVhostNet: func(queues int) ([]*os.File, error) {
 			files, err := openEach(os.DevNull, queues)

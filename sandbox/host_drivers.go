@@ -58,7 +58,7 @@ func newHostCgroup(path string, l hostcgroup.Limits) (Cgroup, error) {
 	return group, nil
 }
 
-func removeHostCgroup(path string) error {
+func removeHostCgroup(ctx context.Context, path string) error {
 	group, err := hostcgroup.Load(path)
 	if errdefs.IsNotFound(err) {
 		return nil
@@ -66,7 +66,7 @@ func removeHostCgroup(path string) error {
 	if err != nil {
 		return err
 	}
-	return group.Delete()
+	return group.Delete(ctx)
 }
 
 // hostNetwork is the [Network] of the host's kernel.

@@ -4,16 +4,22 @@ package sandbox
 
 import "time"
 
+// The times are for a host with ten times as many processes that want to run as it
+// has processors, on which starting a guest takes tens of seconds and the end of a
+// killed VMM more than ten: a slow host must not turn a correct call into an error,
+// or an end into something that is left behind. A time that is too long costs
+// something only where a guest hangs but its VMM lives, which is rare, and for not
+// longer than until the watch of its liveness ends the pod.
+//
 // Every call to the guest ends at the first of: an answer, the caller's
-// context, the pod's death, and the time below. The times are generous, since a
-// guest under emulation on a busy host is slow: they bound a guest that hangs,
-// and a guest that dies is noticed at once without them.
+// context, the pod's death, and the time below. They bound a guest that hangs; a
+// guest that dies is noticed at once without them.
 const (
 	// dialTimeout bounds the wait for the agent when the configuration says
 	// nothing: boot of the guest included.
 	dialTimeout = 45 * time.Second
 	// checkTimeout bounds Health.Check of an agent that listens already.
-	checkTimeout = 10 * time.Second
+	checkTimeout = 30 * time.Second
 	// createTimeout bounds CreateContainer when the configuration says nothing:
 	// the agent waits for disks and mounts file systems.
 	createTimeout = 60 * time.Second
@@ -26,23 +32,39 @@ const (
 	// queryTimeout bounds calls that only read: kubelet asks for statistics
 	// every ten seconds, and a late answer is of no use to it.
 	queryTimeout = 10 * time.Second
-	// signalTimeout bounds SignalProcess: a caller that kills wants to know soon
-	// whether the guest is worth waiting for.
-	signalTimeout = 10 * time.Second
-	// destroySandboxTimeout bounds the guest's chance to write back its disks.
-	// The VM is killed afterwards whether it answered or not.
-	destroySandboxTimeout = 3 * time.Second
-	// streamTimeout bounds the dialling of one stdio stream.
-	streamTimeout = 10 * time.Second
+	// signalTimeout bounds SignalProcess. A kill that fails is a stop that fails:
+	// it is given up only when the pod is about to be, for its hanging guest.
+	signalTimeout = 30 * time.Second
+	// destroySandboxTimeout bounds the guest's chance to write back its disks: what
+	// it has not written is lost, since the VM is killed afterwards whether it
+	// answered or not. It is what a guest that hangs adds to its stop.
+	destroySandboxTimeout = 10 * time.Second
+	// streamTimeout bounds the dialling of one stdio stream. It is as much a part of
+	// the start of a process as the call, and as slow on a busy host.
+	streamTimeout = requestTimeout
 	// causeTimeout is how long a lost agent connection waits for the VMM's own
 	// end, which tells more: a VMM that exits closes the connection first.
-	// Processes have their exit codes by then; only the report waits.
-	causeTimeout = time.Second
-	// releaseTimeout bounds the release of the pod's resources on the host. What
+	// Processes have their exit codes by then; only the report waits. A VMM gives
+	// the guest's memory back between the two.
+	causeTimeout = 3 * time.Second
+	// releaseTimeout bounds the release of the pod's resources on the host, the end
+	// of the VMM and its helpers and the removal of their cgroup included. What
 	// is not released by then stays in the ledger for Cleanup.
-	releaseTimeout = 20 * time.Second
-	// vmStopTimeout bounds the kill of the VMM.
-	vmStopTimeout = 10 * time.Second
+	releaseTimeout = 60 * time.Second
+	// vmStopTimeout bounds the kill of the VMM. It is half of releaseTimeout, so
+	// that something is left for the rest.
+	vmStopTimeout = releaseTimeout / 2
+	// StopLimit is the longest that [Sandbox.Stop] can take, at the end of a pod that
+	// died: the report, the end of the VMM for it, the guest's chance and the
+	// release. It takes so long only if the host's kernel does not end processes
+	// that were killed. It is less than the two minutes that kubelet gives a call;
+	// containerd gives a call to a shim what its own caller gave it.
+	StopLimit = causeTimeout + vmStopTimeout + destroySandboxTimeout + releaseTimeout
+	// cleanupTimeout bounds Cleanup, which has nothing to ask the guest. containerd
+	// gives the delete action five seconds (io.containerd.timeout.shim.cleanup) and
+	// then kills it; the ledger keeps what is not released by then for the next
+	// who cleans up.
+	cleanupTimeout = releaseTimeout
 	// livenessInterval spaces the questions whether the agent still answers: one
 	// costs a guest under emulation less than a millisecond of a processor.
 	livenessInterval = 5 * time.Second

@@ -24,7 +24,7 @@ func (d Drivers) undoTable() ledger.Undo {
 		},
 		ledger.NetNS:  func(_ context.Context, args []string) error { return d.Network.Remove(args[0]) },
 		ledger.Mount:  func(_ context.Context, args []string) error { return d.Mounts.Unmount(args[0]) },
-		ledger.Cgroup: func(_ context.Context, args []string) error { return d.RemoveCgroup(args[0]) },
+		ledger.Cgroup: func(ctx context.Context, args []string) error { return d.RemoveCgroup(ctx, args[0]) },
 		ledger.Dir:    func(_ context.Context, args []string) error { return os.RemoveAll(args[0]) },
 		ledger.File:   func(_ context.Context, args []string) error { return removeFile(args[0]) },
 		ledger.Socket: func(_ context.Context, args []string) error { return removeFile(args[0]) },

@@ -3,8 +3,10 @@
 package hostcgroup
 
 import (
+	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/containerd/cgroups/v3"
 	"github.com/containerd/errdefs"
@@ -19,7 +21,7 @@ type hierarchy interface {
 	update(Limits) error
 	// remove moves what is left to the parent and removes the directories. A
 	// group that is gone is no error.
-	remove() error
+	remove(ctx context.Context) error
 	stat() (Stats, error)
 	oomKills() (uint64, error)
 	// controllers are the ones in use.
@@ -32,6 +34,9 @@ type Group struct {
 	path string
 	h    hierarchy
 }
+
+// takeBack bounds the removal of a group that could not be made: nothing runs in it.
+const takeBack = time.Second
 
 // wanted are the controllers that limits and metrics need.
 var wanted = [...]string{"cpu", "cpuset", "memory", "pids"}
@@ -123,9 +128,10 @@ func (g *Group) Update(l Limits) error {
 }
 
 // Delete moves processes that are still in the group to its parent and removes
-// it. A group that is gone already is no error. It takes at most a second.
-func (g *Group) Delete() error {
-	if err := g.h.remove(); err != nil {
+// it. A group that is gone already is no error. Processes that are ending cannot
+// be moved: it waits for them until ctx ends, and may be called again.
+func (g *Group) Delete(ctx context.Context) error {
+	if err := g.h.remove(ctx); err != nil {
 		return fmt.Errorf("removing the host cgroup %s: %w", g.path, err)
 	}
 	return nil

@@ -3,6 +3,7 @@
 package hostcgroup
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
@@ -32,7 +33,7 @@ func parent(t *testing.T) string {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := group.Delete(); err != nil {
+		if err := group.Delete(context.Background()); err != nil {
 			t.Error(err)
 		}
 	})
@@ -218,7 +219,7 @@ func TestDeleteMovesProcessesAndIsIdempotent(t *testing.T) {
 	}
 	addBelow(t, g, sleeper(t).Process.Pid)
 	for range 2 {
-		if err := g.Delete(); err != nil {
+		if err := g.Delete(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -272,12 +273,10 @@ func TestDeleteWhileProcessesEnd(t *testing.T) {
 	for _, c := range all {
 		_ = c.Process.Kill()
 	}
-	began := time.Now()
-	if err := g.Delete(); err != nil {
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	if err := g.Delete(ctx); err != nil {
 		t.Fatal(err)
-	}
-	if took := time.Since(began); took > 2*removeFor {
-		t.Errorf("it took %v", took)
 	}
 }
 
@@ -290,7 +289,7 @@ func TestLoadSeesTheSameGroup(t *testing.T) {
 	if again.Path() != g.Path() || !slices.Equal(again.h.controllers(), g.h.controllers()) {
 		t.Errorf("loaded %s with %v, want %s with %v", again.Path(), again.h.controllers(), g.Path(), g.h.controllers())
 	}
-	if err := again.Delete(); err != nil {
+	if err := again.Delete(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := g.Stat(); err == nil {

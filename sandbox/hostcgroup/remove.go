@@ -3,6 +3,7 @@
 package hostcgroup
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -14,22 +15,30 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// removeFor bounds the removal of a group. The kernel answers EBUSY while a
-// process that has left is not yet gone for good, and tells nobody when it is.
-const removeFor = time.Second
+// The kernel answers EBUSY while a process that is ending has not left its group,
+// and such a process can no longer be moved either. On a busy host the end of a VMM
+// takes many seconds, in which its memory is given back. The end of a process is not
+// yet that of its stay in the group, and nobody tells when that is: with cgroup v1
+// there is no event at all. So it is looked at, less and less often.
+const firstLook, longestLook = time.Millisecond, 64 * time.Millisecond
+
+// remover removes directories of cgroups.
+type remover struct {
+	rmdir func(path string) error
+}
 
 // removeDirs removes each directory of a group, its sub-groups included, after
-// moving processes to the parent.
-func removeDirs(dirs []string) error {
-	deadline := time.Now().Add(removeFor)
+// moving processes to the parent. It waits for those that are ending, until ctx
+// ends.
+func removeDirs(ctx context.Context, dirs []string) error {
 	var errs []error
 	for _, dir := range dirs {
-		errs = append(errs, removeTree(dir, deadline))
+		errs = append(errs, remover{unix.Rmdir}.tree(ctx, dir))
 	}
 	return errors.Join(errs...)
 }
 
-func removeTree(dir string, deadline time.Time) error {
+func (r remover) tree(ctx context.Context, dir string) error {
 	children, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -41,50 +50,60 @@ func removeTree(dir string, deadline time.Time) error {
 		if !child.IsDir() {
 			continue
 		}
-		if err := removeTree(filepath.Join(dir, child.Name()), deadline); err != nil {
+		if err := r.tree(ctx, filepath.Join(dir, child.Name())); err != nil {
 			return err
 		}
 	}
-	return removeOne(dir, deadline)
+	return r.one(ctx, dir)
 }
 
-func removeOne(dir string, deadline time.Time) error {
-	tick := time.NewTicker(time.Millisecond)
-	defer tick.Stop()
-	for {
-		moved, err := evacuate(dir)
+func (r remover) one(ctx context.Context, dir string) error {
+	for look := firstLook; ; look = min(2*look, longestLook) {
+		listed, err := evacuate(dir)
 		if err != nil {
 			return err
 		}
-		err = unix.Rmdir(dir)
+		err = r.rmdir(dir)
 		switch {
 		case err == nil, errors.Is(err, unix.ENOENT):
 			return nil
 		case !errors.Is(err, unix.EBUSY) && !errors.Is(err, unix.EINTR):
 			return fmt.Errorf("rmdir %s: %w", dir, err)
-		case time.Now().After(deadline):
-			return fmt.Errorf("rmdir %s: still busy after %v, with %d processes: %w", dir, removeFor, moved, err)
+		case ctx.Err() != nil:
+			return fmt.Errorf("rmdir %s: processes %v are in it and ended, or left, too slowly; "+
+				"see /proc/<pid>/stack for what they wait for: %w: %w", dir, listed, context.Cause(ctx), err)
 		}
-		<-tick.C
+		pause(ctx, look)
 	}
 }
 
-// evacuate moves the processes of dir to its parent and counts them.
-func evacuate(dir string) (int, error) {
+// pause lasts d, or until ctx ends.
+func pause(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}
+
+// evacuate moves the processes of dir to its parent and names them. The kernel
+// leaves those that are ending where they are, and says nothing.
+func evacuate(dir string) (pids []string, err error) {
 	data, err := os.ReadFile(filepath.Join(dir, "cgroup.procs"))
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENODEV) {
-		return 0, nil
+		return nil, nil
 	}
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
-	pids := strings.Fields(string(data))
+	pids = strings.Fields(string(data))
 	for _, pid := range pids {
 		if err := moveUp(dir, pid); err != nil {
-			return 0, err
+			return nil, err
 		}
 	}
-	return len(pids), nil
+	return pids, nil
 }
 
 // moveUp moves a process to the nearest ancestor of dir that takes it. With

@@ -3,6 +3,7 @@
 package hostcgroup
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -31,7 +32,9 @@ func createV1(root string, where location, l Limits) (*v1, error) {
 	created := h.absent()
 	group, err := cgroup1.New(cgroup1.StaticPath(where.dir), resourcesV1(l), hierarchyV1(subsystems)...)
 	if err != nil {
-		return nil, errors.Join(err, removeDirs(created))
+		ctx, cancel := context.WithTimeout(context.Background(), takeBack)
+		defer cancel()
+		return nil, errors.Join(err, removeDirs(ctx, created))
 	}
 	h.group = group
 	return h, nil
@@ -156,12 +159,12 @@ func (h *v1) oomKills() (uint64, error) {
 	return s.V1.GetMemoryOomControl().GetOomKill(), nil
 }
 
-func (h *v1) remove() error {
+func (h *v1) remove(ctx context.Context) error {
 	var dirs []string
 	for _, dir := range h.dirs {
 		dirs = append(dirs, dir)
 	}
-	return removeDirs(dirs)
+	return removeDirs(ctx, dirs)
 }
 
 // absentMemory names the groups of memory files that the kernel does not offer:

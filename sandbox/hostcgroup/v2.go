@@ -3,6 +3,7 @@
 package hostcgroup
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -36,10 +37,12 @@ func createV2(root string, where location, l Limits) (*v2, error) {
 	_, err = os.Stat(h.dir)
 	fresh := errors.Is(err, fs.ErrNotExist)
 	if err := h.create(root, where, l); err != nil {
-		if fresh {
-			err = errors.Join(err, h.remove())
+		if !fresh {
+			return nil, err
 		}
-		return nil, err
+		ctx, cancel := context.WithTimeout(context.Background(), takeBack)
+		defer cancel()
+		return nil, errors.Join(err, h.remove(ctx))
 	}
 	return h, nil
 }
@@ -137,9 +140,9 @@ func (h *v2) oomKills() (uint64, error) {
 	return s.V2.GetMemoryEvents().GetOomKill(), nil
 }
 
-func (h *v2) remove() error {
+func (h *v2) remove(ctx context.Context) error {
 	if h.unit == "" || h.group == nil {
-		return removeDirs([]string{h.dir})
+		return removeDirs(ctx, []string{h.dir})
 	}
 	if _, err := evacuate(h.dir); err != nil {
 		return err

@@ -79,7 +79,7 @@ func removeIf(path, what string, is func(fs.FileMode) bool) error {
 }
 
 // undoCgroup removes a group of the host.
-func undoCgroup(_ context.Context, args []string) error {
+func undoCgroup(ctx context.Context, args []string) error {
 	group, err := hostcgroup.Load(args[0])
 	if errdefs.IsNotFound(err) {
 		return nil
@@ -87,5 +87,5 @@ func undoCgroup(_ context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	return group.Delete()
+	return group.Delete(ctx)
 }

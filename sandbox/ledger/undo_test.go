@@ -238,7 +238,7 @@ func removeParent(t *testing.T) {
 	t.Helper()
 	parent, err := hostcgroup.Load("/katapod-ledger-test")
 	must(t, err)
-	must(t, parent.Delete())
+	must(t, parent.Delete(t.Context()))
 }
 
 // own acquires one of everything and then waits to be killed.
