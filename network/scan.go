@@ -68,7 +68,11 @@ func (s *scan) links() error {
 	}
 	for _, l := range links {
 		a := l.Attrs()
-		if a.Flags&net.FlagLoopback != 0 || isOwnTap(l) {
+		if isOwnTap(l) {
+			s.state.Tap = a.Name
+			continue
+		}
+		if a.Flags&net.FlagLoopback != 0 {
 			continue
 		}
 		addrs, err := s.addresses(l)

@@ -171,3 +171,23 @@ func TestScanNeighbors(t *testing.T) {
 		t.Errorf("got %+v", s.Neighbors)
 	}
 }
+
+// A namespace that is joined to a VM says so.
+func TestScanFindsTheTapOfAVM(t *testing.T) {
+	p := newPod(t)
+	look := func(want string) {
+		t.Helper()
+		s, err := Scan(p.ns.path)
+		must(t, err)
+		if s.Tap != want || len(s.Endpoints) != 1 {
+			t.Errorf("the TAP %q among %d endpoints, want %q", s.Tap, len(s.Endpoints), want)
+		}
+	}
+	look("")
+	tap, err := Connect(p.ns.path, p.endpoint(t), Options{})
+	must(t, err)
+	look(tap.Name)
+	must(t, Disconnect(p.ns.path, tap.Name, "eth0"))
+	must(t, tap.Close())
+	look("")
+}

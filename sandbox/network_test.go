@@ -5,6 +5,7 @@ package sandbox
 import (
 	"net"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/containerd/errdefs"
@@ -62,5 +63,19 @@ func TestLateNetworkThatCannotBe(t *testing.T) {
 	wantIs(t, "start with an interface that cannot be joined", c.Start(background), errdefs.ErrNotImplemented)
 	if c.Status() != StatusCreated || f.agent.called("StartContainer") >= 0 {
 		t.Error("the process runs without its network")
+	}
+}
+
+// The network of a container in another VM cannot be shared: both would have the
+// same addresses.
+func TestNetworkOfAnotherVM(t *testing.T) {
+	f := newFixture(t)
+	taken := oneEndpoint()
+	taken.Tap = "tap2_kata"
+	f.host.setState(taken)
+	err := f.pod.Start(background)
+	wantIs(t, "a pod in the network of another", err, errdefs.ErrNotImplemented)
+	if err == nil || !strings.Contains(err.Error(), "docker network create") {
+		t.Errorf("the error does not say what to do: %v", err)
 	}
 }

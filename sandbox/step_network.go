@@ -7,8 +7,15 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/containerd/errdefs"
+
 	"github.com/katapod/katapod/network"
 )
+
+// errOtherVM refuses a network namespace whose interfaces lead to a VM already:
+// docker run --network=container:NAME.
+var errOtherVM = fmt.Errorf("the network of another container was asked for, which belongs to another VM; "+
+	"connect both to one network (docker network create), or run both in one pod of Kubernetes or CRI: %w", errdefs.ErrNotImplemented)
 
 // startNetNS settles the pod's namespace.
 func (s *Sandbox) startNetNS(ctx context.Context) error {
@@ -40,6 +47,9 @@ func (s *Sandbox) startNetwork(ctx context.Context) error {
 	state, err := s.scan()
 	if err != nil {
 		return err
+	}
+	if state.Tap != "" {
+		return errOtherVM
 	}
 	for _, ep := range state.Endpoints {
 		l, err := s.connect(ctx, ep)

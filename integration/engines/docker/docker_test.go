@@ -184,7 +184,7 @@ func testRefused(t *testing.T, d *dockerd) {
 	}{
 		{[]string{"--pid", "container:first"}, []string{"another container's", "one pod"}},
 		{[]string{"--ipc", "container:first"}, []string{"another container's", "one pod"}},
-		{[]string{"--network", "container:first"}, []string{"another VM"}},
+		{[]string{"--network", "container:first"}, []string{"another VM", "docker network create"}},
 		{[]string{"--network", "host"}, []string{"host's network", "docker run -p"}},
 		{[]string{"--pid", "host"}, []string{"host's processes", "without --pid=host"}},
 		{[]string{"--ipc", "host"}, []string{"host's IPC", "without --ipc=host"}},
