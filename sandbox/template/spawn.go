@@ -26,8 +26,10 @@ const Command = "build-template"
 // maxRequest bounds what a builder reads, in bytes.
 const maxRequest = 1 << 20
 
-// lowest is the priority of builders, see nice(2): pods come first.
-const lowest = 19
+// behind is the priority of builders, see nice(2): a tenth of a pod's share of a
+// busy host. With less, a burst of pods that all boot, for want of the template,
+// would keep it from being made.
+const behind = 10
 
 // Request is what a builder is told.
 type Request struct {
@@ -133,7 +135,7 @@ func Serve(ctx context.Context, input io.Reader, newVM func(hypervisor.Config) (
 		return fmt.Errorf("read the request for a template: %w: %w", err, errdefs.ErrInvalidArgument)
 	}
 	if r.Unhurried {
-		if err := unix.Setpriority(unix.PRIO_PROCESS, 0, lowest); err != nil {
+		if err := unix.Setpriority(unix.PRIO_PROCESS, 0, behind); err != nil {
 			return fmt.Errorf("give way to pods: %w", err)
 		}
 	}
