@@ -134,7 +134,7 @@ func serve(ctx context.Context, parameters boot.Parameters, paths service.Paths)
 	}
 	service.New(parts).Register(server)
 
-	if err := serveExtras(ctx, guest, parameters, parts.Reaper); err != nil {
+	if err := serveExtras(ctx, guest, parameters, parts.Reaper, parts.Network); err != nil {
 		return err
 	}
 	warmLater(crunPath)

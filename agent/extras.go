@@ -12,6 +12,7 @@ import (
 	"github.com/katapod/katapod/agent/boot"
 	"github.com/katapod/katapod/agent/console"
 	"github.com/katapod/katapod/agent/forward"
+	"github.com/katapod/katapod/agent/guestnet"
 	"github.com/katapod/katapod/agent/names"
 	"github.com/katapod/katapod/agent/reaper"
 	"github.com/katapod/katapod/protocols/transport"
@@ -20,7 +21,7 @@ import (
 // serveExtras opens the ports of forwarded connections and of names, and the log port and the
 // debug console when they are asked for.
 // What ends them is logged; the agent does without them.
-func serveExtras(ctx context.Context, guest *transport.Guest, p boot.Parameters, r *reaper.Reaper) error {
+func serveExtras(ctx context.Context, guest *transport.Guest, p boot.Parameters, r *reaper.Reaper, network *guestnet.Network) error {
 	if p.LogPort != 0 {
 		l, err := guest.Listen(p.LogPort)
 		if err != nil {
@@ -34,7 +35,7 @@ func serveExtras(ctx context.Context, guest *transport.Guest, p boot.Parameters,
 	if err != nil {
 		return fmt.Errorf("open the port of forwarded connections: %w", err)
 	}
-	go logged("the forwarding of ports", func() error { return forward.Serve(ctx, ports) })
+	go logged("the forwarding of ports", func() error { return forward.Serve(ctx, ports, network.Run) })
 	questions, err := guest.Listen(transport.PortNames)
 	if err != nil {
 		return fmt.Errorf("open the port of questions for names: %w", err)

@@ -28,8 +28,9 @@ func loopbacks() [2]netip.Addr {
 }
 
 // Serve accepts streams and joins each to the port that it names, until the
-// listener closes, which it does when ctx ends.
-func Serve(ctx context.Context, l net.Listener) error {
+// listener closes, which it does when ctx ends. within calls a function in the
+// network namespace whose loopback is meant.
+func Serve(ctx context.Context, l net.Listener, within func(func() error) error) error {
 	stop := context.AfterFunc(ctx, func() { _ = l.Close() })
 	defer stop()
 	for {
@@ -41,7 +42,7 @@ func Serve(ctx context.Context, l net.Listener) error {
 			return fmt.Errorf("accept a stream to a port: %w", err)
 		}
 		go func() {
-			if err := serve(ctx, stream); err != nil {
+			if err := serve(ctx, stream, within); err != nil {
 				slog.Debug("a forwarded connection ended", "error", err)
 			}
 		}()
@@ -49,7 +50,7 @@ func Serve(ctx context.Context, l net.Listener) error {
 }
 
 // serve owns one stream.
-func serve(ctx context.Context, stream net.Conn) error {
+func serve(ctx context.Context, stream net.Conn, within func(func() error) error) error {
 	defer func() { _ = stream.Close() }()
 	_ = stream.SetReadDeadline(time.Now().Add(portTimeout))
 	port, err := forward.ReadPort(stream)
@@ -57,7 +58,11 @@ func serve(ctx context.Context, stream net.Conn) error {
 		return err
 	}
 	_ = stream.SetReadDeadline(time.Time{})
-	conn, err := dial(ctx, port)
+	var conn net.Conn
+	err = within(func() (err error) {
+		conn, err = dial(ctx, port)
+		return err
+	})
 	if err != nil {
 		return errors.Join(err, forward.Answer(stream, false))
 	}

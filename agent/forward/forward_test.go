@@ -23,7 +23,7 @@ func host(t *testing.T) func() net.Conn {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
-	go func() { ended <- Serve(ctx, streams) }()
+	go func() { ended <- Serve(ctx, streams, func(f func() error) error { return f() }) }()
 	t.Cleanup(func() {
 		cancel()
 		if err := <-ended; err != nil {

@@ -31,21 +31,22 @@ func (n *Network) UpdateInterface(ctx context.Context, i *typespb.Interface) err
 		return err
 	}
 	if i.Mtu > 0 && int(i.Mtu) != link.Attrs().MTU {
-		if err := n.nl.LinkSetMTU(link, int(i.Mtu)); err != nil {
+		if err := n.nl().LinkSetMTU(link, int(i.Mtu)); err != nil {
 			return fmt.Errorf("set the MTU of %s to %d: %w", i.Name, i.Mtu, err)
 		}
 	}
 	if i.RawFlags&unix.IFF_NOARP != 0 {
-		if err := n.nl.LinkSetARPOff(link); err != nil {
+		if err := n.nl().LinkSetARPOff(link); err != nil {
 			return fmt.Errorf("turn ARP off on %s: %w", i.Name, err)
 		}
 	}
 	if err := n.setAddresses(link, addresses); err != nil {
 		return err
 	}
-	if err := n.nl.LinkSetUp(link); err != nil {
+	if err := n.nl().LinkSetUp(link); err != nil {
 		return fmt.Errorf("bring %s up: %w", i.Name, err)
 	}
+	n.rememberInterface(i)
 	return nil
 }
 
@@ -61,11 +62,11 @@ func (n *Network) identify(link netlink.Link, i *typespb.Interface) error {
 	if !newMAC && !newName {
 		return nil
 	}
-	if err := n.nl.LinkSetDown(link); err != nil {
+	if err := n.nl().LinkSetDown(link); err != nil {
 		return fmt.Errorf("bring %s down to change it: %w", link.Attrs().Name, err)
 	}
 	if newMAC {
-		if err := n.nl.LinkSetHardwareAddr(link, mac); err != nil {
+		if err := n.nl().LinkSetHardwareAddr(link, mac); err != nil {
 			return fmt.Errorf("set the MAC of %s to %s: %w", link.Attrs().Name, mac, err)
 		}
 	}
@@ -77,36 +78,36 @@ func (n *Network) identify(link netlink.Link, i *typespb.Interface) error {
 
 // rename names a link, moving another link that has the name out of the way.
 func (n *Network) rename(link netlink.Link, name string) error {
-	if other, err := n.nl.LinkByName(name); err == nil {
+	if other, err := n.nl().LinkByName(name); err == nil {
 		// The index makes the name unique; 15 characters are the limit.
 		away := fmt.Sprintf("kp%d", other.Attrs().Index)
-		if err := n.nl.LinkSetDown(other); err != nil {
+		if err := n.nl().LinkSetDown(other); err != nil {
 			return fmt.Errorf("bring %s down to free its name: %w", name, err)
 		}
-		if err := n.nl.LinkSetName(other, away); err != nil {
+		if err := n.nl().LinkSetName(other, away); err != nil {
 			return fmt.Errorf("free the name %s: %w", name, err)
 		}
 	}
-	if err := n.nl.LinkSetName(link, name); err != nil {
+	if err := n.nl().LinkSetName(link, name); err != nil {
 		return fmt.Errorf("rename %s to %s: %w", link.Attrs().Name, name, err)
 	}
 	return nil
 }
 
 func (n *Network) setAddresses(link netlink.Link, wanted []*netlink.Addr) error {
-	have, err := n.nl.AddrList(link, netlink.FAMILY_ALL)
+	have, err := n.nl().AddrList(link, netlink.FAMILY_ALL)
 	if err != nil {
 		return fmt.Errorf("list the addresses of %s: %w", link.Attrs().Name, err)
 	}
 	for _, a := range have {
 		if !contains(wanted, a) && !a.IP.IsLinkLocalUnicast() {
-			if err := n.nl.AddrDel(link, &a); err != nil {
+			if err := n.nl().AddrDel(link, &a); err != nil {
 				return fmt.Errorf("remove the address %s: %w", a.IPNet, err)
 			}
 		}
 	}
 	for _, a := range wanted {
-		if err := n.nl.AddrReplace(link, a); err != nil {
+		if err := n.nl().AddrReplace(link, a); err != nil {
 			return fmt.Errorf("add the address %s: %w", a.IPNet, err)
 		}
 	}
@@ -124,7 +125,7 @@ func contains(list []*netlink.Addr, a netlink.Addr) bool {
 
 // ListInterfaces returns every link but the loopback device.
 func (n *Network) ListInterfaces() ([]*typespb.Interface, error) {
-	links, err := n.nl.LinkList()
+	links, err := n.nl().LinkList()
 	if err != nil {
 		return nil, fmt.Errorf("list the links: %w", err)
 	}
@@ -138,7 +139,7 @@ func (n *Network) ListInterfaces() ([]*typespb.Interface, error) {
 			Device: a.Name, Name: a.Name, Mtu: uint64(a.MTU), HwAddr: a.HardwareAddr.String(),
 			Type: l.Type(), RawFlags: a.RawFlags,
 		}
-		list, err := n.nl.AddrList(l, netlink.FAMILY_ALL)
+		list, err := n.nl().AddrList(l, netlink.FAMILY_ALL)
 		if err != nil {
 			return nil, fmt.Errorf("list the addresses of %s: %w", a.Name, err)
 		}

@@ -22,10 +22,11 @@ func (n *Network) AddNeighbors(in []*typespb.ARPNeighbor) error {
 		if err != nil {
 			return err
 		}
-		if err := n.nl.NeighSet(neigh); err != nil {
+		if err := n.nl().NeighSet(neigh); err != nil {
 			return fmt.Errorf("add the neighbour %s at %s on %s: %w", neigh.IP, neigh.HardwareAddr, e.Device, err)
 		}
 	}
+	n.asked.neighbors = append(n.asked.neighbors, in...)
 	return nil
 }
 

@@ -62,11 +62,11 @@ func (n *Network) tap(t *testing.T, name, mac string) netlink.Link {
 	t.Helper()
 	attrs := netlink.NewLinkAttrs()
 	attrs.Name = name
-	if err := n.nl.LinkAdd(&netlink.Tuntap{LinkAttrs: attrs, Mode: netlink.TUNTAP_MODE_TAP}); err != nil {
+	if err := n.nl().LinkAdd(&netlink.Tuntap{LinkAttrs: attrs, Mode: netlink.TUNTAP_MODE_TAP}); err != nil {
 		t.Fatal(err)
 	}
 	ip(t, "link", "set", name, "address", mac)
-	l, err := n.nl.LinkByName(name)
+	l, err := n.nl().LinkByName(name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -134,7 +134,7 @@ func TestInterfaceThatComesLater(t *testing.T) {
 	}()
 	attrs := netlink.NewLinkAttrs()
 	attrs.Name = "d9"
-	if err := n.nl.LinkAdd(&netlink.Tuntap{LinkAttrs: attrs, Mode: netlink.TUNTAP_MODE_TAP}); err != nil {
+	if err := n.nl().LinkAdd(&netlink.Tuntap{LinkAttrs: attrs, Mode: netlink.TUNTAP_MODE_TAP}); err != nil {
 		t.Fatal(err)
 	}
 	ip(t, "link", "set", "d9", "address", "02:00:00:00:00:09")

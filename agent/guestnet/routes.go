@@ -35,12 +35,12 @@ func (n *Network) UpdateRoutes(in []*typespb.Route) error {
 	}
 	slices.SortStableFunc(routes, func(a, b *netlink.Route) int { return rank(a) - rank(b) })
 	for _, r := range routes {
-		if err := n.nl.RouteReplace(r); err != nil {
+		if err := n.nl().RouteReplace(r); err != nil {
 			return fmt.Errorf("add the route %s: %w", r, err)
 		}
 	}
 	before := n.routes
-	n.routes = routes
+	n.routes, n.asked.routes = routes, in
 	return n.removeRoutes(before, routes)
 }
 
@@ -52,7 +52,7 @@ func (n *Network) removeRoutes(routes, kept []*netlink.Route) error {
 		if slices.ContainsFunc(kept, same) {
 			continue
 		}
-		if err := n.nl.RouteDel(r); err != nil && !errors.Is(err, unix.ESRCH) && !errors.Is(err, unix.ENODEV) {
+		if err := n.nl().RouteDel(r); err != nil && !errors.Is(err, unix.ESRCH) && !errors.Is(err, unix.ENODEV) {
 			return fmt.Errorf("remove the route %s: %w", r, err)
 		}
 	}
@@ -140,7 +140,7 @@ func (n *Network) ListRoutes() ([]*typespb.Route, error) {
 	var out []*typespb.Route
 	for _, f := range []int{netlink.FAMILY_V4, netlink.FAMILY_V6} {
 		filter := &netlink.Route{Table: unix.RT_TABLE_MAIN}
-		routes, err := n.nl.RouteListFiltered(f, filter, netlink.RT_FILTER_TABLE)
+		routes, err := n.nl().RouteListFiltered(f, filter, netlink.RT_FILTER_TABLE)
 		if err != nil {
 			return nil, fmt.Errorf("list the routes: %w", err)
 		}
@@ -154,7 +154,7 @@ func (n *Network) ListRoutes() ([]*typespb.Route, error) {
 }
 
 func (n *Network) linkNames() (map[int]string, error) {
-	links, err := n.nl.LinkList()
+	links, err := n.nl().LinkList()
 	if err != nil {
 		return nil, fmt.Errorf("list the links: %w", err)
 	}

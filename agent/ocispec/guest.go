@@ -23,6 +23,8 @@ type Guest struct {
 	// User is the user namespace that these belong to, for a container that
 	// has one; empty is one of the container's own.
 	User string
+	// Net is the network namespace to join; empty is the guest's own.
+	Net string
 	// Hostname is that of the pod; a container in its UTS namespace sets none.
 	Hostname string
 	// CgroupsPath is the container's cgroup below the mount of cgroup2.
@@ -101,6 +103,9 @@ func (g Guest) namespaces(in []specs.LinuxNamespace) []specs.LinuxNamespace {
 		if _, ours := paths[ns.Type]; !ours && ns.Type != specs.NetworkNamespace {
 			out = append(out, ns)
 		}
+	}
+	if g.Net != "" {
+		out = append(out, specs.LinuxNamespace{Type: specs.NetworkNamespace, Path: g.Net})
 	}
 	for _, t := range []specs.LinuxNamespaceType{
 		specs.PIDNamespace, specs.IPCNamespace, specs.UTSNamespace, specs.MountNamespace, specs.CgroupNamespace,

@@ -17,12 +17,13 @@ import (
 )
 
 // NewMapped makes the namespaces of containers in a user namespace with these
-// ids: all of them belong to it, as file systems like mqueue and proc ask for.
+// ids: all of them belong to it, as file systems like mqueue, proc and sysfs ask
+// for. The network namespace has nothing but a loopback that is down.
 // They are those of an anchor that r starts and collects.
 func NewMapped(hostname string, uids, gids []specs.LinuxIDMapping, r *reaper.Reaper) (_ *Namespaces, err error) {
 	cmd := exec.Command("/proc/self/exe", AnchorArgument)
 	cmd.SysProcAttr = &unix.SysProcAttr{
-		Cloneflags:  unix.CLONE_NEWUSER | unix.CLONE_NEWIPC | unix.CLONE_NEWUTS | unix.CLONE_NEWPID,
+		Cloneflags:  unix.CLONE_NEWUSER | unix.CLONE_NEWIPC | unix.CLONE_NEWUTS | unix.CLONE_NEWPID | unix.CLONE_NEWNET,
 		UidMappings: idMap(uids), GidMappings: idMap(gids), GidMappingsEnableSetgroups: true, Setsid: true,
 		// The anchor is PID 1 of containers that share their PIDs: root, to them.
 		Credential: &syscall.Credential{},
@@ -32,7 +33,7 @@ func NewMapped(hostname string, uids, gids []specs.LinuxIDMapping, r *reaper.Rea
 		return nil, fmt.Errorf("make the namespaces of a user namespace: %w", err)
 	}
 	of := func(kind string) string { return fmt.Sprintf("/proc/%d/ns/%s", cmd.Process.Pid, kind) }
-	n.User, n.IPC, n.UTS, n.PID = of("user"), of("ipc"), of("uts"), of("pid")
+	n.User, n.IPC, n.UTS, n.PID, n.Net = of("user"), of("ipc"), of("uts"), of("pid"), of("net")
 	if err := thread.Run(func() error { return n.furnish(hostname) }); err != nil {
 		return nil, errors.Join(fmt.Errorf("set up the namespaces of a user namespace: %w", err), n.Close())
 	}

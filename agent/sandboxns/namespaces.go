@@ -28,6 +28,9 @@ type Namespaces struct {
 	// User is the user namespace that the others belong to; empty is the
 	// guest's own.
 	User string
+	// Net is the network namespace that belongs to User; empty without one: the
+	// guest's own is the pod's then.
+	Net string
 
 	// root is the guest's id of root in User.
 	root   uint32
@@ -150,7 +153,7 @@ func (n *Namespaces) Set(values map[string]string) error {
 // has changed.
 func (n *Namespaces) set(name, value string, become func() error) error {
 	return thread.Run(func() error {
-		if err := errors.Join(enter(n.IPC, unix.CLONE_NEWIPC), enter(n.UTS, unix.CLONE_NEWUTS), become()); err != nil {
+		if err := errors.Join(enter(n.IPC, unix.CLONE_NEWIPC), enter(n.UTS, unix.CLONE_NEWUTS), enter(n.Net, unix.CLONE_NEWNET), become()); err != nil {
 			return err
 		}
 		return setParameter(name, value)

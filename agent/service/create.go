@@ -83,7 +83,7 @@ func (s *Service) makeContainer(ctx context.Context, p *pod, r *agentpb.CreateCo
 		return nil, err
 	}
 	shared := p.sharedPID || r.SandboxPidns
-	if err := s.fit(p, r.ContainerId, spec, shared); err != nil {
+	if err := s.fit(ctx, p, r.ContainerId, spec, shared); err != nil {
 		return nil, err
 	}
 	ocispec.GiveHome(spec, spec.Process)
@@ -105,13 +105,13 @@ func (s *Service) makeContainer(ctx context.Context, p *pod, r *agentpb.CreateCo
 }
 
 // fit gives the specification what the guest has.
-func (s *Service) fit(p *pod, id string, spec *specs.Spec, sharedPID bool) error {
-	ns, err := p.namespacesFor(spec, s.Reaper)
+func (s *Service) fit(ctx context.Context, p *pod, id string, spec *specs.Spec, sharedPID bool) error {
+	ns, err := s.namespacesFor(ctx, p, spec)
 	if err != nil {
 		return err
 	}
 	g := ocispec.Guest{
-		User: ns.User, IPC: ns.IPC, UTS: ns.UTS, Hostname: p.hostname,
+		User: ns.User, Net: ns.Net, IPC: ns.IPC, UTS: ns.UTS, Hostname: p.hostname,
 		CgroupsPath: filepath.Join(s.Paths.CgroupParent, id),
 		AppArmor:    hasLSM("apparmor"), SELinux: hasLSM("selinux"), Hooks: p.hooks,
 	}
@@ -123,9 +123,6 @@ func (s *Service) fit(p *pod, id string, spec *specs.Spec, sharedPID bool) error
 	sysctls, err := g.Apply(spec)
 	if err != nil {
 		return err
-	}
-	if ns.User != "" {
-		sysctls = withOpenNetwork(sysctls)
 	}
 	return ns.Set(sysctls)
 }

@@ -3,9 +3,9 @@
 package service
 
 import (
+	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 
 	"github.com/containerd/errdefs"
@@ -24,8 +24,9 @@ type userNamespace struct {
 
 // namespacesFor returns the namespaces that a container shares with the pod:
 // those of the pod's user namespace when its spec asks for one. All containers
-// of a pod that do have the same ids, as CRI demands.
-func (p *pod) namespacesFor(spec *specs.Spec, r *reaper.Reaper) (*sandboxns.Namespaces, error) {
+// of a pod that do have the same ids, as CRI demands. The pod's network moves to
+// the user namespace with the first of them.
+func (s *Service) namespacesFor(ctx context.Context, p *pod, spec *specs.Spec) (*sandboxns.Namespaces, error) {
 	mapped := slices.ContainsFunc(spec.Linux.Namespaces, func(ns specs.LinuxNamespace) bool { return ns.Type == specs.UserNamespace })
 	if !mapped {
 		return p.namespaces, nil
@@ -37,9 +38,12 @@ func (p *pod) namespacesFor(spec *specs.Spec, r *reaper.Reaper) (*sandboxns.Name
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.user.Namespaces == nil {
-		ns, err := sandboxns.NewMapped(p.hostname, uids, gids, r)
+		ns, err := sandboxns.NewMapped(p.hostname, uids, gids, s.Reaper)
 		if err != nil {
 			return nil, err
+		}
+		if err := s.Network.Enter(ctx, ns.Net); err != nil {
+			return nil, errors.Join(err, ns.Close())
 		}
 		p.user = userNamespace{Namespaces: ns, uids: uids, gids: gids}
 	}
@@ -48,15 +52,6 @@ func (p *pod) namespacesFor(spec *specs.Spec, r *reaper.Reaper) (*sandboxns.Name
 			p.user.uids, p.user.gids, uids, gids, errdefs.ErrFailedPrecondition)
 	}
 	return p.user.Namespaces, nil
-}
-
-// withOpenNetwork adds what root of a user namespace may do in a network that
-// belongs to it: ports below 1024, and ping. The guest's network, which is the
-// pod's, belongs to the guest's own user namespace.
-func withOpenNetwork(sysctls map[string]string) map[string]string {
-	all := map[string]string{"net.ipv4.ip_unprivileged_port_start": "0", "net.ipv4.ping_group_range": "0 2147483647"}
-	maps.Copy(all, sysctls)
-	return all
 }
 
 // pidNamespace returns the path of the PID namespace among those of the pod.

@@ -65,7 +65,11 @@ func (s *Service) AddARPNeighbors(_ context.Context, r *agentpb.AddARPNeighborsR
 
 // GetIPTables returns the packet filter's rules.
 func (s *Service) GetIPTables(ctx context.Context, r *agentpb.GetIPTablesRequest) (*agentpb.GetIPTablesResponse, error) {
-	data, err := guestnet.SaveRules(ctx, s.Reaper, r.IsIpv6)
+	var data []byte
+	err := s.Network.Run(func() (err error) {
+		data, err = guestnet.SaveRules(ctx, s.Reaper, r.IsIpv6)
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -74,7 +78,11 @@ func (s *Service) GetIPTables(ctx context.Context, r *agentpb.GetIPTablesRequest
 
 // SetIPTables replaces the packet filter's rules.
 func (s *Service) SetIPTables(ctx context.Context, r *agentpb.SetIPTablesRequest) (*agentpb.SetIPTablesResponse, error) {
-	data, err := guestnet.RestoreRules(ctx, s.Reaper, r.IsIpv6, r.Data)
+	var data []byte
+	err := s.Network.Run(func() (err error) {
+		data, err = guestnet.RestoreRules(ctx, s.Reaper, r.IsIpv6, r.Data)
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}

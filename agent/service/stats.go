@@ -20,7 +20,7 @@ func (s *Service) StatsContainer(_ context.Context, r *agentpb.StatsContainerReq
 	if err != nil {
 		return nil, err
 	}
-	network, err := stats.Network("/sys")
+	network, err := s.Network.Stats()
 	if err != nil {
 		return nil, err
 	}
