@@ -91,6 +91,7 @@ func (c *podConfig) decodeLinux(linux fields) (err error) {
 	if c.sysctls, err = linux.pairs(3); err != nil {
 		return err
 	}
+	c.openNetwork(hasUsers(namespaces))
 	resources, err := linux.message(5)
 	if err != nil {
 		return err

@@ -4,6 +4,7 @@ package sandboxapi
 
 import (
 	"fmt"
+	"maps"
 
 	"github.com/containerd/errdefs"
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -41,6 +42,24 @@ func checkUsers(namespaces fields) error {
 		return err
 	}
 	return spec.CheckUserNamespace(l)
+}
+
+// hasUsers tells whether the pod has a user namespace.
+func hasUsers(namespaces fields) bool {
+	users, err := namespaces.message(usernsOptions)
+	return err == nil && len(namespaces[usernsOptions]) > 0 && users.integer(1) == modePod
+}
+
+// openNetwork sets what containerd sets for a pod that it makes itself, unless its
+// configuration says otherwise (enable_unprivileged_ports,
+// enable_unprivileged_icmp), which it does not tell the shim.
+func (c *podConfig) openNetwork(users bool) {
+	defaults := map[string]string{"net.ipv4.ip_unprivileged_port_start": "0"}
+	if !users {
+		defaults["net.ipv4.ping_group_range"] = "0 2147483647"
+	}
+	maps.Copy(defaults, c.sysctls)
+	c.sysctls = defaults
 }
 
 // ids is a repeated IDMapping.
