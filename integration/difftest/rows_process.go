@@ -35,7 +35,7 @@ func processRows() []row {
 		{about: "cwd", name: "working directory that the user may not enter", change: with(asUser(1000), cwd("/root")), script: "pwd", refuses: true},
 		{about: "cwd", name: "command relative to the working directory", change: with(cwd("/bin"), args("./echo", "here"))},
 		{about: "proc", name: "process attributes", change: args("/bin/probe", "see", "process")},
-		{about: "proc", name: "processes in /proc", script: "sleep 1000 & until ps | grep -q '[s]leep 1000'; do :; done; exec ps -o ppid,pgid,args"},
+		{about: "proc", name: "processes in /proc", script: "sleep 1000 & until ps | grep -q '[s]leep 1000'; do :; done; exec ps -o ppid,pgid"},
 		{about: "proc", name: "/proc/self of the first process", change: args("cat", "/proc/self/cmdline", "/proc/self/comm", "/proc/self/oom_adj", "/proc/self/setgroups")},
 		{about: "oom_score_adj", name: "oom_score_adj", change: oomScore(789), script: "cat /proc/self/oom_score_adj; sh -c 'cat /proc/self/oom_score_adj'"},
 		{about: "oom_score_adj", name: "oom_score_adj: the highest", change: oomScore(1000), script: "cat /proc/self/oom_score_adj"},
