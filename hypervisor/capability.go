@@ -38,6 +38,21 @@ type SharePlugger interface {
 	UnplugShare(ctx context.Context, tag string) error
 }
 
+// MemoryBlockMiB is the unit in which a guest takes memory that is plugged: x86
+// kernels turn memory on in blocks of 128 MiB.
+const MemoryBlockMiB = 128
+
+// MemoryPlugger is a VM whose memory can grow while it runs, if Config.MaxMemoryMiB
+// says so; otherwise it is errdefs.ErrFailedPrecondition.
+type MemoryPlugger interface {
+	// PlugMemory adds mib MiB, a multiple of [MemoryBlockMiB], to the guest's memory
+	// and returns when the VMM has them; the guest notices them later. They stay until
+	// the VM's end. Another number is errdefs.ErrInvalidArgument, more than
+	// Config.MaxMemoryMiB or oftener than Config.MemorySlots
+	// errdefs.ErrResourceExhausted.
+	PlugMemory(ctx context.Context, mib int) error
+}
+
 // Pauser is a VM whose vCPUs can be stopped and continued.
 type Pauser interface {
 	Pause(ctx context.Context) error
@@ -73,6 +88,11 @@ func AsNICPlugger(vm VM) (NICPlugger, error) {
 // AsSharePlugger returns vm's hot-plug of shares, or an [Unsupported] error.
 func AsSharePlugger(vm VM) (SharePlugger, error) {
 	return as[SharePlugger](vm, "plugging a shared file system into a running VM")
+}
+
+// AsMemoryPlugger returns vm's hot-plug of memory, or an [Unsupported] error.
+func AsMemoryPlugger(vm VM) (MemoryPlugger, error) {
+	return as[MemoryPlugger](vm, "plugging memory into a running VM")
 }
 
 // AsPauser returns vm's pause and resume, or an [Unsupported] error.

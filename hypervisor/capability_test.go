@@ -18,8 +18,9 @@ func TestWhatADriverLacksIsNamed(t *testing.T) {
 		"plugging a disk into a running VM":               func(vm hypervisor.VM) (any, error) { return hypervisor.AsDiskPlugger(vm) },
 		"plugging a network device into a running VM":     func(vm hypervisor.VM) (any, error) { return hypervisor.AsNICPlugger(vm) },
 		"plugging a shared file system into a running VM": func(vm hypervisor.VM) (any, error) { return hypervisor.AsSharePlugger(vm) },
-		"saving a VM":  func(vm hypervisor.VM) (any, error) { return hypervisor.AsSnapshotter(vm) },
-		"pausing a VM": func(vm hypervisor.VM) (any, error) { return hypervisor.AsPauser(vm) },
+		"plugging memory into a running VM":               func(vm hypervisor.VM) (any, error) { return hypervisor.AsMemoryPlugger(vm) },
+		"saving a VM":                                     func(vm hypervisor.VM) (any, error) { return hypervisor.AsSnapshotter(vm) },
+		"pausing a VM":                                    func(vm hypervisor.VM) (any, error) { return hypervisor.AsPauser(vm) },
 	} {
 		if got, err := as(able); err != nil || got != any(able) {
 			t.Errorf("%s, by a driver that can: %v, %v", feature, got, err)

@@ -4,7 +4,7 @@
 //
 // [VM] has few methods, which every virtual machine monitor (VMM) can honour.
 // What not every VMM can do is a small interface of its own that a driver may
-// implement besides: [DiskPlugger], [NICPlugger], [SharePlugger], [Pauser],
+// implement besides: [DiskPlugger], [NICPlugger], [SharePlugger], [MemoryPlugger], [Pauser],
 // [Snapshotter]. A caller asks for one with its As function, for instance
 // [AsDiskPlugger]; what a driver lacks is an [Unsupported] error that names the VMM
 // and the feature, never nil.

@@ -88,6 +88,8 @@ type Config struct {
 	VCPUs, MemoryMiB int
 	// MaxVCPUs and MaxMemoryMiB bound later growth; 0 means no growth.
 	MaxVCPUs, MaxMemoryMiB int
+	// MemorySlots is how often memory can be plugged, see [MemoryPlugger].
+	MemorySlots int
 	// Disks and NICs are present at boot, in this order, after the image.
 	Disks []Disk
 	NICs  []NIC

@@ -5,6 +5,7 @@ package fake
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/containerd/errdefs"
@@ -20,6 +21,7 @@ type VM struct {
 	slots  []any // hypervisor.Disk, hypervisor.NIC, hypervisor.Share, or nil
 	fail   error
 	paused bool
+	memory []int
 }
 
 // New returns a VM with every optional interface.
@@ -43,6 +45,13 @@ func (vm *VM) NICs() []hypervisor.NIC { return list[hypervisor.NIC](vm) }
 
 // Shares lists the shares that are plugged now, by slot.
 func (vm *VM) Shares() []hypervisor.Share { return list[hypervisor.Share](vm) }
+
+// Memory lists what was plugged, in MiB.
+func (vm *VM) Memory() []int {
+	vm.mu.Lock()
+	defer vm.mu.Unlock()
+	return slices.Clone(vm.memory)
+}
 
 // Paused reports whether the vCPUs are stopped.
 func (vm *VM) Paused() bool {
@@ -102,6 +111,52 @@ func (vm *VM) PlugShare(ctx context.Context, n hypervisor.Share) (hypervisor.PCI
 // UnplugShare implements [hypervisor.SharePlugger].
 func (vm *VM) UnplugShare(ctx context.Context, tag string) error {
 	return vm.unplug(ctx, "share "+tag, func(s any) bool { o, ok := s.(hypervisor.Share); return ok && o.Tag == tag })
+}
+
+// PlugMemory implements [hypervisor.MemoryPlugger].
+func (vm *VM) PlugMemory(ctx context.Context, mib int) error {
+	vm.mu.Lock()
+	defer vm.mu.Unlock()
+	err := vm.ready(ctx)
+	if err == nil {
+		err = vm.checkMemory(mib)
+	}
+	if err != nil {
+		return fmt.Errorf("plug %d MiB of memory: %w", mib, err)
+	}
+	vm.memory = append(vm.memory, mib)
+	return nil
+}
+
+// checkMemory tells what speaks against mib more; vm.mu is held.
+func (vm *VM) checkMemory(mib int) error {
+	switch {
+	case vm.cfg.MaxMemoryMiB <= vm.cfg.MemoryMiB || vm.cfg.MemorySlots <= 0:
+		return errdefs.ErrFailedPrecondition
+	case mib <= 0 || mib%hypervisor.MemoryBlockMiB != 0:
+		return errdefs.ErrInvalidArgument
+	case vm.memoryNow()+mib > vm.cfg.MaxMemoryMiB || len(vm.memory) >= vm.cfg.MemorySlots:
+		return errdefs.ErrResourceExhausted
+	}
+	return nil
+}
+
+// memoryNow is the guest's memory in MiB; vm.mu is held.
+func (vm *VM) memoryNow() int {
+	total := vm.cfg.MemoryMiB
+	for _, m := range vm.memory {
+		total += m
+	}
+	return total
+}
+
+// Describe implements [hypervisor.VM].
+func (vm *VM) Describe() hypervisor.Description {
+	d := vm.Bare.Describe()
+	vm.mu.Lock()
+	defer vm.mu.Unlock()
+	d.MemoryMiB = vm.memoryNow()
+	return d
 }
 
 // ready is what every use of a running VM checks first; vm.mu is held.

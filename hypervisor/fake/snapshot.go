@@ -54,7 +54,7 @@ func (vm *Bare) dropMemory() {
 
 // Shape implements [hypervisor.Snapshotter].
 func (vm *VM) Shape(context.Context) (string, error) {
-	return fmt.Sprintf("fake %d vCPUs %d MiB", vm.cfg.VCPUs, vm.cfg.MemoryMiB), nil
+	return fmt.Sprintf("fake %d vCPUs %d MiB of %d", vm.cfg.VCPUs, vm.cfg.MemoryMiB, vm.cfg.MaxMemoryMiB), nil
 }
 
 // checkSnapshot finds what cannot be saved or cloned.

@@ -48,6 +48,8 @@ func Run(t *testing.T, d Driver) {
 		{"NICs", nics},
 		{"Shares", shares},
 		{"SharesThatNobodyPromised", sharesUnpromised},
+		{"Memory", memory},
+		{"MemoryThatNobodyPromised", memoryUnpromised},
 		{"Pause", pause},
 		{"Held", held},
 		{"Snapshots", snapshots},

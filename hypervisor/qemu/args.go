@@ -92,8 +92,8 @@ func machineArgs(cfg hypervisor.Config, in inputs) []string {
 	}
 	memory := strconv.Itoa(cfg.MemoryMiB) + "M"
 	size := memory
-	if cfg.MaxMemoryMiB > cfg.MemoryMiB {
-		size = fmt.Sprintf("size=%s,slots=8,maxmem=%dM", memory, cfg.MaxMemoryMiB)
+	if grows(cfg) {
+		size = fmt.Sprintf("size=%s,slots=%d,maxmem=%dM", memory, cfg.MemorySlots, cfg.MaxMemoryMiB)
 	}
 	smp := strconv.Itoa(cfg.VCPUs)
 	if cfg.MaxVCPUs > cfg.VCPUs {

@@ -51,6 +51,12 @@ func kernelParams(cfg hypervisor.Config, accelerator string) string {
 		// have. Rewriting them takes longer than having them.
 		p = append(p, "noreplace-smp")
 	}
+	if grows(cfg) {
+		// Memory that is plugged is used at once, and holds the descriptions of its
+		// own pages, so that the size of what is plugged is not bounded by what
+		// the guest has free.
+		p = append(p, "memhp_default_state=online", "memory_hotplug.memmap_on_memory=1")
+	}
 	if cfg.Image != "" {
 		p = append(p, "root=/dev/vda", "rootfstype="+cfg.ImageType, "ro", "init=/sbin/init")
 	}

@@ -39,12 +39,17 @@ func blame(cause error, check func(hypervisor.Config) error) func(hypervisor.Con
 // maxDir keeps Dir plus a socket's name within a unix socket address.
 const maxDir = 60
 
+// maxMemorySlots is QEMU's own bound (ACPI_MAX_RAM_SLOTS).
+const maxMemorySlots = 256
+
 func checkNumbers(cfg hypervisor.Config) error {
 	switch {
 	case cfg.VCPUs < 1:
 		return invalid("a VM needs at least 1 vCPU, not %d", cfg.VCPUs)
 	case cfg.MemoryMiB < 64:
 		return invalid("a VM needs at least 64 MiB of memory, not %d", cfg.MemoryMiB)
+	case cfg.MemorySlots < 0 || cfg.MemorySlots > maxMemorySlots:
+		return invalid("%d slots for memory: 0 to %d are possible", cfg.MemorySlots, maxMemorySlots)
 	case len(cfg.Dir) > maxDir:
 		return invalid("the VM's directory %s is longer than %d bytes, so that sockets in it could not be reached; use a shorter one", cfg.Dir, maxDir)
 	}

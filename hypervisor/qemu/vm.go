@@ -23,7 +23,7 @@ const Name = "qemu"
 
 // VM is a virtual machine in a QEMU process. It is a [hypervisor.VM], a
 // [hypervisor.DiskPlugger], a [hypervisor.NICPlugger], a [hypervisor.SharePlugger], a
-// [hypervisor.Pauser] and a [hypervisor.Snapshotter].
+// [hypervisor.MemoryPlugger], a [hypervisor.Pauser] and a [hypervisor.Snapshotter].
 type VM struct {
 	cfg    hypervisor.Config
 	life   *life.Cycle
@@ -31,6 +31,7 @@ type VM struct {
 	// stopAsked is closed by the first Stop, and ends a start under way.
 	stopAsked chan struct{}
 	stopOnce  sync.Once
+	growth    growth
 
 	mu          sync.Mutex
 	inst        *instance // nil unless a QEMU process is up
@@ -156,8 +157,9 @@ func (vm *VM) Dialer() transport.Dialer { return vm.dialer }
 func (vm *VM) Describe() hypervisor.Description {
 	vm.mu.Lock()
 	defer vm.mu.Unlock()
+	more, _ := vm.growth.now()
 	return hypervisor.Description{
 		VMM: Name, Version: vm.version, Accelerator: vm.accelerator, PID: vm.pid,
-		VCPUs: vm.cfg.VCPUs, MemoryMiB: vm.cfg.MemoryMiB,
+		VCPUs: vm.cfg.VCPUs, MemoryMiB: vm.cfg.MemoryMiB + more,
 	}
 }
