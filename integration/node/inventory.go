@@ -183,6 +183,8 @@ func (n *Node) listFiles(context.Context) ([]string, error) {
 				return fs.SkipDir
 			case path == top || entry.Name() == n.Name() || permanent(entry.Name()):
 				return nil
+			case filepath.Dir(path) == inside+findings:
+				return nil
 			case entry.IsDir() && (entry.Name() == "ipam" || entry.Name() == ".work" || entry.Name() == "rootfs"):
 				return fs.SkipDir
 			}
@@ -199,6 +201,10 @@ func (n *Node) listFiles(context.Context) ([]string, error) {
 	}
 	return found, nil
 }
+
+// findings is where the kata shim keeps, until the next boot of the host, what it found out about it. The sockets of
+// pods are in a directory of their own below it.
+const findings = "/katapod"
 
 // templates is where the kata shim keeps saved VMs for the pods to come.
 func (l Layout) templates() string { return filepath.Join(l.StateDir(), "vm", "template") }
