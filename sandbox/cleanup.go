@@ -5,6 +5,9 @@ package sandbox
 import (
 	"context"
 	"fmt"
+	"time"
+
+	"github.com/containerd/errdefs"
 
 	"github.com/katapod/katapod/sandbox/ledger"
 )
@@ -13,17 +16,36 @@ import (
 // ledger in its state directory alone, and then removes the directory. It is
 // what "shim delete" does after a crash. A pod whose shim lives is
 // errdefs.ErrFailedPrecondition; a directory that is gone is no error. When
-// something could not be released the directory stays, and a further call tries
-// again.
+// something could not be released, or the caller is killed, the directory stays,
+// and a further call goes on: another one of this, the start of a pod of the same
+// id, or that of any pod, see clearLeftovers.
 func Cleanup(ctx context.Context, stateDir string) error {
-	return cleanup(ctx, stateDir, hostDrivers())
+	return awaitCleanup(ctx, stateDir, hostDrivers())
+}
+
+// awaitCleanup lets a pod that clears the same leftovers finish.
+func awaitCleanup(ctx context.Context, stateDir string, d Drivers) error {
+	ctx, cancel := context.WithTimeout(ctx, cleanupTimeout)
+	defer cancel()
+	began := time.Now()
+	for look := time.Millisecond; ; look *= 2 {
+		err := cleanup(ctx, stateDir, d)
+		if !errdefs.IsFailedPrecondition(err) || time.Since(began) > lockTimeout {
+			return err
+		}
+		timer := time.NewTimer(look)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return err
+		}
+	}
 }
 
 func cleanup(ctx context.Context, stateDir string, d Drivers) error {
-	if err := ledger.Replay(ctx, ledgerIn(stateDir), d.undoTable()); err != nil {
-		return fmt.Errorf("clean up after the pod of %s: %w", stateDir, err)
-	}
-	if err := removeTree(stateDir); err != nil {
+	err := ledger.ReplayAnd(ctx, ledgerIn(stateDir), d.undoTable(), func() error { return removeTree(stateDir) })
+	if err != nil {
 		return fmt.Errorf("clean up after the pod of %s: %w", stateDir, err)
 	}
 	return nil

@@ -35,8 +35,14 @@ func (d dirs) info() string     { return filepath.Join(d.state, "info.json") }
 // ledgerIn is the ledger's path in a state directory.
 func ledgerIn(state string) string { return filepath.Join(state, "ledger") }
 
+// goneMark is the end of the name of a directory that is being removed. No id and
+// no namespace can hold it.
+const goneMark = "@gone"
+
 // removeTree removes a state directory, unless something is still mounted in
-// it: what is mounted there is a container's or the host's.
+// it: what is mounted there is a container's or the host's. It is called with the
+// ledger locked. The name is given up first, at once: from then on, a new pod may
+// have it, and is not removed in the place of the old.
 func removeTree(dir string) error {
 	mounts, err := mountinfo.GetMounts(mountinfo.PrefixFilter(dir))
 	if err != nil {
@@ -45,7 +51,18 @@ func removeTree(dir string) error {
 	if len(mounts) > 0 {
 		return fmt.Errorf("remove the state directory: %s is still mounted: %w", mounts[0].Mountpoint, errdefs.ErrFailedPrecondition)
 	}
-	if err := os.RemoveAll(dir); err != nil {
+	gone := dir + goneMark
+	err = os.RemoveAll(gone) // of a removal that was killed
+	if err == nil {
+		err = os.Rename(dir, gone)
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err == nil {
+		err = os.RemoveAll(gone)
+	}
+	if err != nil {
 		return fmt.Errorf("remove the state directory: %w", err)
 	}
 	return nil

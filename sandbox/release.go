@@ -48,10 +48,13 @@ func (s *Sandbox) removeState() error {
 	if held := s.resources.ledger.Held(); len(held) > 0 {
 		return fmt.Errorf("%s still holds %v and is kept for a clean-up", s.dirs.ledger(), held)
 	}
+	if err := removeTree(s.dirs.state); err != nil {
+		return err
+	}
 	s.closeLedger.Do(func() {
 		if err := s.resources.ledger.Close(); err != nil {
 			s.log.WithError(err).Warn("cannot close the ledger")
 		}
 	})
-	return removeTree(s.dirs.state)
+	return nil
 }

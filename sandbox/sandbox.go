@@ -42,15 +42,18 @@ type Sandbox struct {
 	state      State
 	failure    *Failure
 	releaseErr error
-	startedAt  time.Time
-	endedAt    time.Time
-	containers map[string]*Container
-	allowed    sizing.Request // what the containers may use together, as last updated
+	// releaseTold says that releaseErr has been returned.
+	releaseTold bool
+	startedAt   time.Time
+	endedAt     time.Time
+	containers  map[string]*Container
+	allowed     sizing.Request // what the containers may use together, as last updated
 }
 
 // New makes a pod that is not started. On the host it makes the state directory
 // with the ledger and nothing else; Stop removes them. An id whose directory
-// exists is errdefs.ErrAlreadyExists.
+// exists is errdefs.ErrAlreadyExists, unless its pod is gone: what that one left is
+// released then.
 func New(o Options, d Drivers) (*Sandbox, error) {
 	if err := validID("pod id", o.ID); err != nil {
 		return nil, err
@@ -61,7 +64,7 @@ func New(o Options, d Drivers) (*Sandbox, error) {
 		}
 	}
 	dirs := newDirs(o.Config.Runtime, o.Namespace, o.ID)
-	if err := dirs.create(); err != nil {
+	if err := dirs.claim(d); err != nil {
 		return nil, err
 	}
 	book, err := ledger.Open(dirs.ledger())
@@ -161,6 +164,7 @@ func (s *Sandbox) Start(ctx context.Context) error {
 	go s.watchAgent()
 	go s.forwardPorts()
 	go s.watchNetwork()
+	go s.clearLeftovers(time.Now().Add(-leftoverAge))
 	return nil
 }
 

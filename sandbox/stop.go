@@ -12,7 +12,9 @@ import (
 
 // Stop ends the pod and releases all it has on the host, its state directory
 // included. It may be called in any state and more than once, and does not need
-// the guest to be alive. When ctx ends first, the pod goes on stopping.
+// the guest to be alive. When ctx ends first, the pod goes on stopping. When
+// something could not be released, a further call tries again. It takes no longer
+// than [StopLimit].
 func (s *Sandbox) Stop(ctx context.Context) error {
 	s.beginStop(ctx)
 	select {
@@ -20,13 +22,30 @@ func (s *Sandbox) Stop(ctx context.Context) error {
 	case <-ctx.Done():
 		return fmt.Errorf("stop pod %s: it goes on in the background: %w", s.options.ID, context.Cause(ctx))
 	}
-	s.mu.Lock()
-	err := s.releaseErr
-	s.mu.Unlock()
-	if err = errors.Join(err, s.removeState()); err != nil {
+	if err := errors.Join(s.released(ctx), s.removeState()); err != nil {
 		return fmt.Errorf("stop pod %s: %w", s.options.ID, err)
 	}
 	return nil
+}
+
+// released tells how the release of a pod that has ended went. One that left
+// something has been told once, and is tried again.
+func (s *Sandbox) released(ctx context.Context) error {
+	s.mu.Lock()
+	told := s.releaseTold
+	s.releaseTold = true
+	err := s.releaseErr
+	s.mu.Unlock()
+	if err == nil || !told {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, releaseTimeout)
+	defer cancel()
+	err = s.resources.releaseAll(ctx)
+	s.mu.Lock()
+	s.releaseErr = err
+	s.mu.Unlock()
+	return err
 }
 
 // beginStop sets the end in motion, unless it is already.

@@ -65,6 +65,12 @@ const (
 	// then kills it; the ledger keeps what is not released by then for the next
 	// who cleans up.
 	cleanupTimeout = releaseTimeout
+	// lockTimeout bounds the wait for another process that cleans up after the same
+	// pod. A living pod holds its ledger as well, and for longer than anybody waits.
+	lockTimeout = 2 * time.Second
+	// leftoverAge is how long a pod's directory is left to the engine, which cleans
+	// up after a shim at once when it hears of its end.
+	leftoverAge = 2 * time.Minute
 	// livenessInterval spaces the questions whether the agent still answers: one
 	// costs a guest under emulation less than a millisecond of a processor.
 	livenessInterval = 5 * time.Second

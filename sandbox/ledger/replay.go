@@ -20,15 +20,24 @@ type Undo map[Kind]func(ctx context.Context, args []string) error
 // again tries what is left. A missing ledger holds nothing. A ledger whose owner
 // lives is errdefs.ErrFailedPrecondition.
 func Replay(ctx context.Context, path string, undo Undo) error {
+	return ReplayAnd(ctx, path, undo, func() error { return nil })
+}
+
+// ReplayAnd is Replay, and calls last when nothing is held any more. The ledger,
+// if there is one, is still locked then, so that it may be removed with the
+// directory that it is in.
+func ReplayAnd(ctx context.Context, path string, undo Undo, last func() error) error {
 	l, err := open(path, 0)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+		return last()
 	}
 	if err != nil {
 		return err
 	}
-	errs := []error{l.undo(ctx, undo), l.Close()}
-	return errors.Join(errs...)
+	if err = l.undo(ctx, undo); err == nil {
+		err = last()
+	}
+	return errors.Join(err, l.Close())
 }
 
 func (l *Ledger) undo(ctx context.Context, undo Undo) error {

@@ -15,14 +15,16 @@ import (
 	"github.com/containerd/log"
 	"github.com/containerd/ttrpc"
 
+	"github.com/katapod/katapod/sandbox"
 	"github.com/katapod/katapod/shim/bootstrap"
 	"github.com/katapod/katapod/shim/events"
 	"github.com/katapod/katapod/shim/pod"
 )
 
 const (
-	// leaveTimeout bounds the end of a pod that a signal ends, and how long a
-	// leaving shim waits for containerd to take the last events.
+	// leaveTimeout bounds how long a leaving shim waits for containerd to take the
+	// last events. The end of a pod that a signal ends, or that a Delete could not
+	// end wholly, comes before and has sandbox.StopLimit.
 	leaveTimeout = 10 * time.Second
 	// hangUpTimeout bounds how long a leaving shim waits for engines to close
 	// their connections. containerd does at once; one that does not is left.
@@ -96,12 +98,14 @@ func newServer(s services, h ttrpc.Handshaker) (*ttrpc.Server, error) {
 
 // end stops what a signal left of the pod, and hands over the last events.
 func end(ctx context.Context, p *pod.Pod, q *events.Queue) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveTimeout)
-	defer cancel()
-	if err := p.End(ctx); err != nil {
+	stopping, cancelStop := context.WithTimeout(context.WithoutCancel(ctx), sandbox.StopLimit)
+	defer cancelStop()
+	if err := p.End(stopping); err != nil {
 		log.G(ctx).WithError(err).Error("the pod did not end cleanly; the delete action releases the rest")
 	}
-	return q.Close(ctx)
+	leaving, cancelLeave := context.WithTimeout(context.WithoutCancel(ctx), leaveTimeout)
+	defer cancelLeave()
+	return q.Close(leaving)
 }
 
 // removeSocket removes the file of the socket, whose name start left in the

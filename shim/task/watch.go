@@ -11,12 +11,14 @@ import (
 	"github.com/containerd/log"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/katapod/katapod/sandbox"
 	"github.com/katapod/katapod/shim/podkind"
 )
 
-// endTimeout bounds the end of a pod whose container has ended. The pod goes on
-// ending behind it.
-const endTimeout = 30 * time.Second
+// endTimeout bounds the end of a pod whose container has ended. An engine that is
+// told of a pod's end too early takes the shim away, and with it who would release
+// the rest: so nobody is told before everything is released, however slow the host.
+const endTimeout = sandbox.StopLimit
 
 // execPatience bounds how long the end of a container is held back for those of its
 // execs, whose output may still be on its way to a slow reader.
