@@ -6,6 +6,8 @@ import (
 	"context"
 	"testing"
 	"time"
+
+	"github.com/katapod/katapod/integration/interrupt"
 )
 
 // begin skips the test when there is no node, and gives it two minutes.
@@ -14,9 +16,7 @@ func begin(t *testing.T) context.Context {
 	if shared.skip != "" {
 		t.Skip(shared.skip)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
-	t.Cleanup(cancel)
-	return ctx
+	return interrupt.Bound(t, shared.interrupted, 2*time.Minute)
 }
 
 // ctrRun are the words of a `ctr run --rm` with the runtime under test.

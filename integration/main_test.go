@@ -8,13 +8,12 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/signal"
 	"path/filepath"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/katapod/katapod/integration/images"
+	"github.com/katapod/katapod/integration/interrupt"
 	"github.com/katapod/katapod/integration/node"
 )
 
@@ -24,6 +23,8 @@ var shared struct {
 	empty   node.Inventory
 	runtime string // "kata" or "runc"
 	skip    string // why no test can run; empty when they can
+	// interrupted ends every test at SIGINT and SIGTERM, see package interrupt.
+	interrupted context.Context
 }
 
 func TestMain(m *testing.M) {
@@ -37,8 +38,9 @@ func TestMain(m *testing.M) {
 }
 
 func run(m *testing.M) (int, error) {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := interrupt.Context()
 	defer stop()
+	shared.interrupted = ctx
 	if err := startShared(ctx); err != nil {
 		return 1, err
 	}

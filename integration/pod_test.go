@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/katapod/katapod/integration/images"
+	"github.com/katapod/katapod/integration/interrupt"
 	"github.com/katapod/katapod/integration/node"
 )
 
@@ -114,7 +115,11 @@ func waitFor(t *testing.T, most time.Duration, what string, holds func() bool) {
 		if time.Now().After(deadline) {
 			t.Fatalf("waited %s in vain for %s", most, what)
 		}
-		<-time.After(wait)
+		select {
+		case <-time.After(wait):
+		case <-shared.interrupted.Done():
+			t.Fatalf("waiting for %s: %v", what, interrupt.ErrInterrupted)
+		}
 	}
 }
 

@@ -8,15 +8,14 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/signal"
 	"path/filepath"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/containerd/containerd/v2/client"
 
 	"github.com/katapod/katapod/integration/images"
+	"github.com/katapod/katapod/integration/interrupt"
 	"github.com/katapod/katapod/integration/node"
 )
 
@@ -29,7 +28,7 @@ var shared struct {
 	image   client.Image
 	pod     *pod
 	empty   node.Inventory // what there was of the node before the pod
-	// interrupted ends every test at SIGINT and SIGTERM, so that the node is cleaned up.
+	// interrupted ends every test at SIGINT and SIGTERM, see package interrupt.
 	interrupted context.Context
 }
 
@@ -44,7 +43,7 @@ func TestMain(m *testing.M) {
 }
 
 func run(m *testing.M) (code int, err error) {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := interrupt.Context()
 	defer stop()
 	shared.interrupted = ctx
 	out, err := filepath.Abs(envOr("KATAPOD_TEST_OUT", "../../out"))
@@ -148,11 +147,7 @@ func begin(t *testing.T, limit time.Duration) context.Context {
 	if shared.skip != "" {
 		t.Skip(shared.skip)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), limit)
-	t.Cleanup(cancel)
-	stop := context.AfterFunc(shared.interrupted, cancel)
-	t.Cleanup(func() { stop() })
-	return ctx
+	return interrupt.Bound(t, shared.interrupted, limit)
 }
 
 func envOr(name, otherwise string) string {
