@@ -60,10 +60,9 @@ const (
 	// that were killed. It is less than the two minutes that kubelet gives a call;
 	// containerd gives a call to a shim what its own caller gave it.
 	StopLimit = causeTimeout + vmStopTimeout + destroySandboxTimeout + releaseTimeout
-	// cleanupTimeout bounds Cleanup, which has nothing to ask the guest. containerd
-	// gives the delete action five seconds (io.containerd.timeout.shim.cleanup) and
-	// then kills it; the ledger keeps what is not released by then for the next
-	// who cleans up.
+	// cleanupTimeout bounds Cleanup, which has nothing to ask the guest. The delete
+	// action gives it far less, since containerd kills that after five seconds
+	// (io.containerd.timeout.shim.cleanup), and has it done again behind its back.
 	cleanupTimeout = releaseTimeout
 	// lockTimeout bounds the wait for another process that cleans up after the same
 	// pod. A living pod holds its ledger as well, and for longer than anybody waits.

@@ -23,7 +23,8 @@ type CleanupFunc func(ctx context.Context, stateDir string) error
 // Delete answers the delete action: it makes sure that nothing of container id
 // is left, with or without a living shim, and reports the exit of a process that
 // was killed now. Containerd calls it at the end of every container, also when
-// all went well, so it may find nothing to do; it may be called again.
+// all went well, so it may find nothing to do; it may be called again. Where the
+// host is too slow for the time that an engine gives, see inTime.
 //
 // A container within a pod has nothing of its own outside the pod's ledger.
 func Delete(ctx context.Context, dir, id string, cleanup CleanupFunc) (*taskapi.DeleteResponse, error) {

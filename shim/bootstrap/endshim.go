@@ -14,9 +14,12 @@ import (
 )
 
 const (
-	// graceOfShim is how long a shim that may be about to leave is waited for.
+	// graceOfShim is how long a shim that may be about to leave is waited for. It
+	// leaves deleteTimeout a second.
 	graceOfShim = 3 * time.Second
-	// killOfShim is how long a killed shim may take to disappear.
+	// killOfShim is how long a shim that is killed here may take to disappear. The
+	// engine does not wait so long, and nothing has been cleaned up then: the next
+	// pod that starts does it.
 	killOfShim = 5 * time.Second
 )
 
@@ -36,7 +39,7 @@ func endShim(pid int, id string) error {
 	}
 	defer unix.Close(fd)
 	if dying(pid) {
-		_, err := awaitEnd(fd, killOfShim)
+		_, err := awaitEnd(fd, graceOfShim) // beyond that, the ledger's lock is waited for
 		return err
 	}
 	if !servesPod(pid, id) {

@@ -27,6 +27,9 @@ type Binary struct {
 // Run answers the command line, or serves. Stdout gets the answer and nothing
 // else.
 func (b Binary) Run(ctx context.Context, args []string, stdin io.Reader, stdout io.Writer) error {
+	if len(args) == 2 && args[0] == CleanupCommand {
+		return b.Cleanup(ctx, args[1])
+	}
 	inv, err := ParseArgs(args)
 	if err != nil {
 		return err
@@ -69,7 +72,9 @@ func (b Binary) delete(ctx context.Context, inv Invocation, stdout io.Writer) er
 			return fmt.Errorf("find the bundle: %w", err)
 		}
 	}
-	exit, err := Delete(ctx, dir, inv.ID, b.Cleanup)
+	ctx, cancel := context.WithTimeout(ctx, deleteTimeout)
+	defer cancel()
+	exit, err := Delete(ctx, dir, inv.ID, b.Cleanup.inTime(os.Stderr))
 	if err != nil {
 		return err
 	}
