@@ -41,9 +41,9 @@ func (f *fakeTemplates) Remove(key template.Key) error {
 }
 
 // templated is a fixture whose pod has a template.
-func templated(t *testing.T) (*fixture, *fakeTemplates) {
+func templated(t *testing.T, change ...func(*Options)) (*fixture, *fakeTemplates) {
 	t.Helper()
-	f := newFixture(t)
+	f := newFixture(t, change...)
 	dir := t.TempDir()
 	saved := hypervisor.Snapshot{Memory: filepath.Join(dir, "memory"), State: filepath.Join(dir, "state")}
 	for _, path := range []string{saved.Memory, saved.State} {

@@ -15,6 +15,7 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 
 	"github.com/katapod/katapod/protocols/agentpb"
+	"github.com/katapod/katapod/sandbox/sizing"
 )
 
 // Container is one container of a pod. It is safe for concurrent use.
@@ -34,6 +35,7 @@ type Container struct {
 	execs   map[string]*Process
 	undo    []func(ctx context.Context) error // what it holds on the host, oldest first
 	inGuest bool                              // the agent knows it
+	allowed sizing.Request                    // its limits, as last updated
 }
 
 func newContainer(s *Sandbox, id, bundle string) *Container {

@@ -10,6 +10,7 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 
 	"github.com/katapod/katapod/protocols/agentpb"
+	"github.com/katapod/katapod/sandbox/sizing"
 	"github.com/katapod/katapod/sandbox/spec"
 )
 
@@ -77,7 +78,8 @@ func (c *Container) freeze(ctx context.Context, on string, do func(context.Conte
 	return c.init.move(on)
 }
 
-// Update changes the container's limits in the guest. The VM keeps its size.
+// Update changes the container's limits in the guest. The VM gets more memory first if
+// it needs it; more than it can have is errdefs.ErrFailedPrecondition.
 func (c *Container) Update(ctx context.Context, r *specs.LinuxResources) error {
 	if err := c.refusePause("update"); err != nil {
 		return err
@@ -94,7 +96,16 @@ func (c *Container) Update(ctx context.Context, r *specs.LinuxResources) error {
 	if err := agent.setResources(req, resources); err != nil {
 		return fmt.Errorf("update container %s: %w", c.id, err)
 	}
-	_, err = ask(ctx, agent, "update container "+c.id, requestTimeout, agent.service.UpdateContainer, req)
+	before := c.allowance()
+	c.setAllowance(sizing.FromSpec(&specs.Spec{Linux: &specs.Linux{Resources: r}}).Merge(before))
+	if err = c.sandbox.needMemory(ctx); err != nil {
+		err = fmt.Errorf("update container %s: %w", c.id, err)
+	} else {
+		_, err = ask(ctx, agent, "update container "+c.id, requestTimeout, agent.service.UpdateContainer, req)
+	}
+	if err != nil {
+		c.setAllowance(before)
+	}
 	return err
 }
 

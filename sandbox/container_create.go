@@ -14,6 +14,7 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 
 	"github.com/katapod/katapod/protocols/agentpb"
+	"github.com/katapod/katapod/sandbox/sizing"
 	"github.com/katapod/katapod/sandbox/spec"
 	"github.com/katapod/katapod/sandbox/storage"
 )
@@ -59,6 +60,7 @@ func (s *Sandbox) CreateContainer(ctx context.Context, o ContainerOptions) (*Con
 	c := newContainer(s, o.ID, o.Bundle)
 	c.hooked = hooksOf(o)
 	c.resolvConf = resolvConfOf(o.Spec)
+	c.allowed = sizing.FromSpec(o.Spec)
 	c.init.launch = c.launchInit
 	c.init.terminal = o.Terminal
 	c.init.wanted = wantedStreams{stdin: o.Stdin, stdout: o.Stdout, stderr: o.Stderr && !o.Terminal}
@@ -112,6 +114,9 @@ func (c *Container) create(ctx context.Context, o ContainerOptions) error {
 	}
 	req := &agentpb.CreateContainerRequest{ContainerId: c.id, ExecId: c.id, SandboxPidns: sharedPID}
 	if err := c.setSpec(req, o, env); err != nil {
+		return err
+	}
+	if err := s.needMemory(ctx); err != nil {
 		return err
 	}
 	share, err := c.needShare(ctx, root, plan)

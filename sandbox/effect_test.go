@@ -32,6 +32,7 @@ func effects() map[string]func(*config.Config) {
 		"default_maxvcpus":           func(c *c) { c.Hypervisor.DefaultVCPUs, c.Hypervisor.DefaultMaxVCPUs = 2, 1 },
 		"default_memory":             func(c *c) { c.Hypervisor.DefaultMemory = 512 },
 		"default_maxmemory":          func(c *c) { c.Hypervisor.DefaultMaxMemory = 1024 },
+		"memory_slots":               func(c *c) { c.Hypervisor.MemorySlots = 3 },
 		"reclaim_guest_freed_memory": func(c *c) { c.Hypervisor.ReclaimGuestFreedMemory = false },
 		"shared_fs":                  func(c *c) { c.Hypervisor.SharedFS = config.SharedFSNone },
 		"virtio_fs_daemon":           func(c *c) { c.Hypervisor.VirtioFSDaemon = "/x" },
@@ -62,7 +63,7 @@ func effects() map[string]func(*config.Config) {
 // another place than the pod's start.
 func elsewhere() []string {
 	return []string{
-		"memory_slots", "disable_image_nvdimm", "static_sandbox_resource_mgmt", "disable_guest_empty_dir", "emptydir_mode", // documented as without effect
+		"disable_image_nvdimm", "static_sandbox_resource_mgmt", "disable_guest_empty_dir", "emptydir_mode", // documented as without effect
 		"enable_annotations", "valid_hypervisor_paths", "valid_virtio_fs_daemon_paths", "valid_entropy_sources", // gates of annotations
 		"runtime enable_debug", "sandbox_cgroup_only", // the shim itself
 		"state_dir", // every fixture has its own

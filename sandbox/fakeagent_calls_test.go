@@ -28,6 +28,9 @@ func (a *fakeAgent) DestroySandbox(context.Context, *agentpb.DestroySandboxReque
 func (a *fakeAgent) GetGuestDetails(context.Context, *agentpb.GuestDetailsRequest) (*agentpb.GuestDetailsResponse, error) {
 	return &agentpb.GuestDetailsResponse{AgentDetails: &agentpb.AgentDetails{Version: "1", ExtraFeatures: a.features}}, nil
 }
+func (a *fakeAgent) OnlineCPUMem(context.Context, *agentpb.OnlineCPUMemRequest) (*emptypb.Empty, error) {
+	return empty()
+}
 func (a *fakeAgent) SetGuestDateTime(context.Context, *agentpb.SetGuestDateTimeRequest) (*emptypb.Empty, error) {
 	return empty()
 }

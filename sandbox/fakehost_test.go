@@ -37,7 +37,9 @@ type fakeHost struct {
 	share  *fakeShare
 	vhost  []*os.File
 	limits hostcgroup.Limits // what the pod's group was last updated to
-	served ShareConfig
+	// covered are the memory limits that the pod's group was made with and updated to.
+	covered []int64
+	served  ShareConfig
 	// changed tells a watcher of the namespace.
 	changed chan struct{}
 	// steered has the address of a loopback that is steered.
@@ -90,7 +92,8 @@ func (h *fakeHost) drivers(vm *fakeVM) Drivers {
 	return Drivers{
 		Check: func(config.Config) error { return h.make("check", "") },
 		NewVM: vm.create,
-		NewCgroup: func(path string, _ hostcgroup.Limits) (Cgroup, error) {
+		NewCgroup: func(path string, l hostcgroup.Limits) (Cgroup, error) {
+			h.covered = append(h.covered, l.MemoryBytes)
 			return fakeCgroup{h}, h.make("cgroup", path)
 		},
 		RemoveCgroup: func(_ context.Context, path string) error { return h.remove("cgroup", path) },
@@ -126,6 +129,9 @@ func (c fakeCgroup) Update(l hostcgroup.Limits) error {
 	c.h.mu.Lock()
 	defer c.h.mu.Unlock()
 	c.h.limits = l
+	if l.MemoryBytes != 0 {
+		c.h.covered = append(c.h.covered, l.MemoryBytes)
+	}
 	return c.h.fail["limits"]
 }
 func (fakeCgroup) OOMKills() (uint64, error) { return 0, nil }

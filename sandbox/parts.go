@@ -15,6 +15,7 @@ import (
 // for before its step has run is nil.
 type parts struct {
 	mu     sync.Mutex
+	bounds sizing.Bounds
 	size   sizing.Size
 	origin Origin
 	// template is what the VM is cloned from, nil for one that boots;
@@ -50,6 +51,18 @@ func (s *Sandbox) machine() (vm hypervisor.VM) {
 
 // dialer reaches the guest's ports. The VM runs, or ran.
 func (s *Sandbox) dialer() transport.Dialer { return s.machine().Dialer() }
+
+// bounds are what the configuration and the host say about sizes.
+func (s *Sandbox) bounds() (b sizing.Bounds) {
+	s.parts.with(func(p *parts) { b = p.bounds })
+	return b
+}
+
+// cgroup is the pod's on the host; nil before its step.
+func (s *Sandbox) cgroup() (group Cgroup) {
+	s.parts.with(func(p *parts) { group = p.cgroup })
+	return group
+}
 
 // size is what the VM got.
 func (s *Sandbox) size() (size sizing.Size) {

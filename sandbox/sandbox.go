@@ -35,6 +35,7 @@ type Sandbox struct {
 	forwards  portForward
 	share     podShare
 	copies    podCopies
+	memory    podMemory
 	// closeLedger gives the ledger up once the pod is no more.
 	closeLedger sync.Once
 
@@ -87,6 +88,7 @@ func New(o Options, d Drivers) (*Sandbox, error) {
 		liveness:   defaultLiveness(),
 		share:      newPodShare(),
 		copies:     newPodCopies(),
+		memory:     newPodMemory(),
 		network:    podNetwork{bound: make(chan struct{})},
 	}
 	return s, nil

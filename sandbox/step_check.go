@@ -27,17 +27,18 @@ func (s *Sandbox) check(context.Context) error {
 		return fmt.Errorf("read the host's CPUs and memory: %w", err)
 	}
 	h := s.options.Config.Hypervisor
-	size, err := sizing.VM(s.options.Resources, sizing.Bounds{
+	bounds := sizing.Bounds{
 		DefaultVCPUs: h.DefaultVCPUs, MaxVCPUs: h.DefaultMaxVCPUs,
 		DefaultMemoryMiB: h.DefaultMemory, MaxMemoryMiB: h.DefaultMaxMemory,
 		HostCPUs: cpus, HostMemoryMiB: memory,
-	})
+	}
+	size, err := sizing.VM(s.options.Resources, bounds)
 	if errdefs.IsFailedPrecondition(err) {
 		return withCode(CodeTooLarge, err)
 	}
 	if err != nil {
 		return withCode(CodeConfigInvalid, err)
 	}
-	s.parts.with(func(p *parts) { p.size = size })
+	s.parts.with(func(p *parts) { p.bounds, p.size = bounds, size })
 	return nil
 }

@@ -27,7 +27,11 @@ func (s *Sandbox) startClone(ctx context.Context) error {
 		return err
 	}
 	s.parts.with(func(p *parts) { p.vm = vm })
-	err = vm.Start(ctx)
+	if err = vm.Start(ctx); err == nil {
+		if err = s.plugRest(ctx, vm); err != nil {
+			err = errors.Join(err, s.undoVM(context.WithoutCancel(ctx)))
+		}
+	}
 	switch {
 	case err == nil:
 		s.parts.with(func(p *parts) { p.booted = true })

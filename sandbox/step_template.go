@@ -73,6 +73,11 @@ func (s *Sandbox) findTemplate(ctx context.Context) (template.Template, error) {
 	if err != nil {
 		return template.Template{}, err
 	}
+	if c.MemoryMiB < s.size().MemoryMiB {
+		if _, err := hypervisor.AsMemoryPlugger(vm); err != nil {
+			return template.Template{}, err
+		}
+	}
 	found, err := templates.Find(ctx, vm, c)
 	if !errdefs.IsNotFound(err) && !errdefs.IsDataLoss(err) {
 		return found, err
@@ -98,9 +103,13 @@ func (s *Sandbox) releaseTemplate() {
 	}
 }
 
-// cloneConfig is that of a VM with nothing in it that comes later.
+// cloneConfig is that of a VM with nothing in it that comes later. Its memory is that
+// of all pods, if what a pod needs more can be plugged.
 func (s *Sandbox) cloneConfig() hypervisor.Config {
 	c := s.vmConfig()
 	c.Disks, c.NICs, c.Shares = nil, nil, nil
+	if c.MemorySlots > 0 {
+		c.MemoryMiB = s.bounds().Base()
+	}
 	return c
 }

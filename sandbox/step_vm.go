@@ -37,6 +37,7 @@ func (s *Sandbox) startVM(ctx context.Context) error {
 		return err
 	}
 	s.parts.with(func(p *parts) { p.booted = true })
+	s.memory.inUse = c.MemoryMiB
 	s.share.inVM = s.share.begun
 	go s.watchVM(vm)
 	return nil
@@ -70,6 +71,7 @@ func (s *Sandbox) vmConfig() hypervisor.Config {
 		c.Image, c.ImageType = h.Image, h.RootfsType
 	}
 	c.LaterShares = s.shares()
+	c.MaxMemoryMiB, c.MemorySlots = s.later()
 	return c
 }
 

@@ -26,6 +26,8 @@ const (
 	StepAgent        = "agent"
 	StepGuestNetwork = "guest-network"
 	StepGuestSandbox = "guest-sandbox"
+	// StepMemory is done when the VM needs more than it has, see needMemory.
+	StepMemory = "memory"
 	// stepRunning is where a pod was that died after its start.
 	stepRunning = "running"
 )

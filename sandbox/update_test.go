@@ -35,10 +35,13 @@ func TestUpdate(t *testing.T) {
 	if f.host.limits.CPUShares != 512 {
 		t.Errorf("the host's group got %+v", f.host.limits)
 	}
-	for _, r := range []sizing.Request{{MemoryBytes: 65 << 20}, {CPUQuota: 100_000_000}} {
+	for _, r := range []sizing.Request{{MemoryBytes: 4 << 30}, {CPUQuota: 100_000_000}} {
 		if err := update(r); !errors.Is(err, errdefs.ErrFailedPrecondition) {
-			t.Errorf("more than the VM holds, %+v: %v", r, err)
+			t.Errorf("more than the VM can have, %+v: %v", r, err)
 		}
+	}
+	if f.vm.Memory() != nil || f.host.limits.CPUShares != 512 {
+		t.Errorf("the VM got %v, the host's group %+v", f.vm.Memory(), f.host.limits)
 	}
 	f.host.mu.Lock()
 	f.host.fail["limits"] = errdefs.ErrUnavailable

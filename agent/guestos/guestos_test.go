@@ -63,7 +63,7 @@ func TestOnline(t *testing.T) {
 	if err := s.OnlineCPUs(t.Context(), 0, false); err != nil || s.online(t, "cpu/cpu*") != 3 {
 		t.Errorf("%d CPUs, %v", s.online(t, "cpu/cpu*"), err)
 	}
-	if err := s.OnlineMemory(); err != nil || s.online(t, "memory/memory*") != 1 {
+	if err := s.OnlineMemory(t.Context(), 0); err != nil || s.online(t, "memory/memory*") != 1 {
 		t.Errorf("%d blocks, %v", s.online(t, "memory/memory*"), err)
 	}
 	if n, err := s.MemoryBlock(); err != nil || n != 128<<20 {
@@ -93,6 +93,31 @@ func TestCPUsThatComeLater(t *testing.T) {
 	defer cancel()
 	if err := s.OnlineCPUs(ctx, 1, true); !errors.Is(err, context.DeadlineExceeded) {
 		t.Error(err)
+	}
+}
+
+func TestMemoryThatComesLater(t *testing.T) {
+	s := newSystem(t, map[string]string{"memory/block_size_bytes": "8000000\n", "memory/memory0/online": "1\n", "memory/memory1/online": "1\n"})
+	// The last block of what a guest booted with may be less than whole.
+	if err := s.OnlineMemory(t.Context(), 200); err != nil {
+		t.Error(err)
+	}
+	failed := make(chan error, 1)
+	go func() { failed <- s.OnlineMemory(context.Background(), 456) }()
+	for _, name := range []string{"memory/memory32/online", "memory/memory33/online"} {
+		s.write(t, map[string]string{name: "0\n"})
+		s.Hub.Poke()
+	}
+	if err := <-failed; err != nil || s.online(t, "memory/memory*") != 4 {
+		t.Errorf("%d blocks, %v", s.online(t, "memory/memory*"), err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	if err := s.OnlineMemory(ctx, 513); !errors.Is(err, context.DeadlineExceeded) {
+		t.Error(err)
+	}
+	if err := newSystem(t, nil).OnlineMemory(t.Context(), 1); !errors.Is(err, errdefs.ErrNotImplemented) {
+		t.Errorf("a kernel without blocks: %v", err)
 	}
 }
 

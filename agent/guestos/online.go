@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/containerd/errdefs"
+	"golang.org/x/sys/unix"
 
 	"github.com/katapod/katapod/agent/device"
 )
@@ -44,10 +45,52 @@ func (s System) OnlineCPUs(ctx context.Context, n int, wait bool) error {
 	return nil
 }
 
-// OnlineMemory turns on all memory that was plugged in.
-func (s System) OnlineMemory() error {
-	if _, err := online1(s.memory(), "memory[0-9]*", 0, true); err != nil {
+// OnlineMemory turns on all memory that was plugged in. It waits until the guest has
+// mib MiB, 0 for what there is, as long as ctx lasts.
+func (s System) OnlineMemory(ctx context.Context, mib uint64) error {
+	_, err := device.Await(ctx, s.Hub, func() (int, error) {
+		if err := s.hasMemory(mib); err != nil {
+			return 0, err
+		}
+		// The kernel, which turns memory on by itself, has a write wait until
+		// it is through.
+		return online1(s.memory(), "memory[0-9]*", 0, true)
+	})
+	if err != nil {
 		return fmt.Errorf("turn on memory: %w", err)
+	}
+	return nil
+}
+
+// GrowRun gives /run, which has what containers write, the half of the guest's
+// memory that it has in a guest that booted with as much.
+func GrowRun() error {
+	if err := unix.Mount("", "/run", "", unix.MS_REMOUNT|unix.MS_NOSUID|unix.MS_NODEV, "size=50%"); err != nil {
+		return fmt.Errorf("give /run its part of more memory: %w", err)
+	}
+	return nil
+}
+
+// hasMemory is fs.ErrNotExist as long as the kernel has not found mib MiB. It counts
+// blocks, the last of which may be less than whole, and reads none of them: there
+// are many, and each brings an event.
+func (s System) hasMemory(mib uint64) error {
+	if mib == 0 {
+		return nil
+	}
+	size, err := s.MemoryBlock()
+	if err != nil {
+		return err
+	}
+	if size == 0 {
+		return fmt.Errorf("the guest's kernel takes no memory while it runs: %w", errdefs.ErrNotImplemented)
+	}
+	found, err := filepath.Glob(filepath.Join(s.memory(), "memory[0-9]*"))
+	if err != nil {
+		return fmt.Errorf("list the guest's memory: %w", err)
+	}
+	if have := uint64(len(found)) * size >> 20; have < mib {
+		return fmt.Errorf("%d of %d MiB have appeared: %w", have, mib, os.ErrNotExist)
 	}
 	return nil
 }

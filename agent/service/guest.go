@@ -47,20 +47,25 @@ func (s *Service) GetGuestDetails(_ context.Context, r *agentpb.GuestDetailsRequ
 	return out, nil
 }
 
-// OnlineCPUMem turns on CPUs and memory that were plugged in.
+// OnlineCPUMem turns on CPUs and memory that were plugged in. How long memory takes
+// depends on how much it is: the wait for it is the caller's.
 func (s *Service) OnlineCPUMem(ctx context.Context, r *agentpb.OnlineCPUMemRequest) (*emptypb.Empty, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, s.Parameters.HotplugTimeout,
+	bounded, cancel := context.WithTimeoutCause(ctx, s.Parameters.HotplugTimeout,
 		fmt.Errorf("%s without them, see agent.hotplug_timeout: %w", s.Parameters.HotplugTimeout, context.DeadlineExceeded))
 	defer cancel()
-	if err := s.System.OnlineCPUs(ctx, int(r.NbCpus), r.Wait); err != nil {
+	if err := s.System.OnlineCPUs(bounded, int(r.NbCpus), r.Wait); err != nil {
 		return nil, err
 	}
-	if !r.CpuOnly {
-		if err := s.System.OnlineMemory(); err != nil {
-			return nil, err
-		}
+	if r.CpuOnly {
+		return &emptypb.Empty{}, nil
 	}
-	return &emptypb.Empty{}, nil
+	if err := s.System.OnlineMemory(ctx, r.MemoryMib); err != nil {
+		return nil, err
+	}
+	if r.MemoryMib == 0 {
+		return &emptypb.Empty{}, nil
+	}
+	return done(guestos.GrowRun())
 }
 
 // MemHotplugByProbe tells the kernel where memory was plugged in.

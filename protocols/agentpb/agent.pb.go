@@ -2669,10 +2669,13 @@ func (x *SetIPTablesResponse) GetData() []byte {
 }
 
 type OnlineCPUMemRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Wait          bool                   `protobuf:"varint,1,opt,name=wait,proto3" json:"wait,omitempty"`
-	NbCpus        uint32                 `protobuf:"varint,2,opt,name=nb_cpus,json=nbCpus,proto3" json:"nb_cpus,omitempty"`
-	CpuOnly       bool                   `protobuf:"varint,3,opt,name=cpu_only,json=cpuOnly,proto3" json:"cpu_only,omitempty"`
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Wait    bool                   `protobuf:"varint,1,opt,name=wait,proto3" json:"wait,omitempty"`
+	NbCpus  uint32                 `protobuf:"varint,2,opt,name=nb_cpus,json=nbCpus,proto3" json:"nb_cpus,omitempty"`
+	CpuOnly bool                   `protobuf:"varint,3,opt,name=cpu_only,json=cpuOnly,proto3" json:"cpu_only,omitempty"`
+	// An extension: what the guest has been given in all, in MiB. The call returns when all of it is in use. An agent
+	// that does not know the field turns on what it finds.
+	MemoryMib     uint64 `protobuf:"varint,1000,opt,name=memory_mib,json=memoryMib,proto3" json:"memory_mib,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2726,6 +2729,13 @@ func (x *OnlineCPUMemRequest) GetCpuOnly() bool {
 		return x.CpuOnly
 	}
 	return false
+}
+
+func (x *OnlineCPUMemRequest) GetMemoryMib() uint64 {
+	if x != nil {
+		return x.MemoryMib
+	}
+	return 0
 }
 
 type ReseedRandomDevRequest struct {
@@ -4418,11 +4428,13 @@ const file_agent_proto_rawDesc = "" +
 	"\ais_ipv6\x18\x01 \x01(\bR\x06isIpv6\x12\x12\n" +
 	"\x04data\x18\x02 \x01(\fR\x04data\")\n" +
 	"\x13SetIPTablesResponse\x12\x12\n" +
-	"\x04data\x18\x01 \x01(\fR\x04data\"]\n" +
+	"\x04data\x18\x01 \x01(\fR\x04data\"}\n" +
 	"\x13OnlineCPUMemRequest\x12\x12\n" +
 	"\x04wait\x18\x01 \x01(\bR\x04wait\x12\x17\n" +
 	"\anb_cpus\x18\x02 \x01(\rR\x06nbCpus\x12\x19\n" +
-	"\bcpu_only\x18\x03 \x01(\bR\acpuOnly\",\n" +
+	"\bcpu_only\x18\x03 \x01(\bR\acpuOnly\x12\x1e\n" +
+	"\n" +
+	"memory_mib\x18\xe8\a \x01(\x04R\tmemoryMib\",\n" +
 	"\x16ReseedRandomDevRequest\x12\x12\n" +
 	"\x04data\x18\x02 \x01(\fR\x04data\"\xef\x01\n" +
 	"\fAgentDetails\x12\x18\n" +

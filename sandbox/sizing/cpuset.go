@@ -3,27 +3,41 @@
 package sizing
 
 import (
+	"maps"
 	"strconv"
 	"strings"
 )
 
-// countCPUs counts the CPUs of a list such as "0-3,7". A list that is not valid
-// counts 0: the host's kernel refuses it with a better error when it is set.
+// countCPUs counts the CPUs of a list such as "0-3,7", each once. A list that is not
+// valid counts 0: the host's kernel refuses it with a better error when it is set.
 func countCPUs(list string) int {
-	total := 0
+	seen := map[uint16]bool{}
 	for part := range strings.SplitSeq(list, ",") {
-		first, last, isRange := strings.Cut(strings.TrimSpace(part), "-")
-		a, err := strconv.ParseUint(first, 10, 16)
-		if err != nil {
+		set, ok := cpuRange(strings.TrimSpace(part))
+		if !ok {
 			return 0
 		}
-		b := a
-		if isRange {
-			if b, err = strconv.ParseUint(last, 10, 16); err != nil || b < a {
-				return 0
-			}
-		}
-		total += int(b-a) + 1
+		maps.Copy(seen, set)
 	}
-	return total
+	return len(seen)
+}
+
+// cpuRange reads one part of a list: "7", or "0-3".
+func cpuRange(part string) (map[uint16]bool, bool) {
+	first, last, isRange := strings.Cut(part, "-")
+	a, err := strconv.ParseUint(first, 10, 16)
+	if err != nil {
+		return nil, false
+	}
+	b := a
+	if isRange {
+		if b, err = strconv.ParseUint(last, 10, 16); err != nil || b < a {
+			return nil, false
+		}
+	}
+	set := map[uint16]bool{}
+	for n := a; n <= b; n++ {
+		set[uint16(n)] = true
+	}
+	return set, true
 }

@@ -6,6 +6,8 @@ import (
 	"fmt"
 
 	"github.com/containerd/errdefs"
+
+	"github.com/katapod/katapod/hypervisor"
 )
 
 // Bounds are the limits and defaults that the configuration and the host set.
@@ -31,7 +33,22 @@ const (
 	defaultPeriod = 100_000
 	mib           = 1 << 20
 	maxQueues     = 8
+	blockMiB      = hypervisor.MemoryBlockMiB
 )
+
+// Base is the memory in MiB of a VM whose containers ask for none, from which all
+// others grow, and Most what it can grow to. They are of use once [VM] has found the
+// bounds to be good.
+func (c Bounds) Base() int { return c.DefaultMemoryMiB }
+
+// Most see [Bounds.Base].
+func (c Bounds) Most() int {
+	c, err := c.resolve()
+	if err != nil {
+		return c.DefaultMemoryMiB
+	}
+	return c.DefaultMemoryMiB + (c.MaxMemoryMiB-c.DefaultMemoryMiB)/blockMiB*blockMiB
+}
 
 // VM returns the size of the VM for r. See the package comment for the rules.
 // Bounds that contradict themselves are errdefs.ErrInvalidArgument; a memory
@@ -92,12 +109,13 @@ func requestedCPUs(r Request, hostCPUs int) int {
 	return int(min(cpus, uint64(hostCPUs)))
 }
 
-// memoryMiB adds the request, rounded up, to the default.
+// memoryMiB adds the request, rounded up to blocks, to the default.
 func memoryMiB(r Request, c Bounds) (int, error) {
 	if r.MemoryBytes <= 0 {
 		return c.DefaultMemoryMiB, nil
 	}
-	asked := int64(c.DefaultMemoryMiB) + (r.MemoryBytes-1)/mib + 1
+	blocks := (r.MemoryBytes-1)/(blockMiB*mib) + 1
+	asked := int64(c.DefaultMemoryMiB) + blocks*blockMiB
 	if asked > int64(c.MaxMemoryMiB) {
 		return 0, fmt.Errorf("sizing a VM: the containers' %d MiB and default_memory %d MiB exceed the %d MiB that "+
 			"default_maxmemory and the host allow; lower the pod's memory limit or raise default_maxmemory: %w",
