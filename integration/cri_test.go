@@ -3,9 +3,11 @@
 package integration
 
 import (
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -266,6 +268,64 @@ func TestPodOOM(t *testing.T) {
 		t.Errorf("the container has exit code %d, want 137", code)
 	}
 	waitFor(t, 5*time.Second, "reason OOMKilled", func() bool { return pod.status(id).Reason == "OOMKilled" })
+}
+
+// TestPodMemory fills a pod to its limit. At 95 % nothing is killed, on the host or in the
+// guest; at 110 % it is the container that did it, and nothing else.
+func TestPodMemory(t *testing.T) {
+	const most, over = 320 << 20, 192 << 20
+	pod := startPod(t, node.Pod{Name: "memory", Memory: most + over})
+	limit := func(bytes int) map[string]any {
+		return map[string]any{"resources": map[string]any{"memory_limit_in_bytes": bytes}}
+	}
+	large := pod.start(node.Container{Name: "large", Args: []string{"probe", "eat", strconv.Itoa(most / 100 * 95)}, Linux: limit(most)})
+	pod.waitLog("large", "ate")
+	small := pod.start(node.Container{Name: "small", Args: []string{"probe", "eat", strconv.Itoa(over / 100 * 110)}, Linux: limit(over)})
+	pod.waitExited(small)
+	if code := pod.exitCode(small); code != 137 {
+		t.Errorf("the container beyond its limit has exit code %d, want 137", code)
+	}
+	waitFor(t, 5*time.Second, "reason OOMKilled", func() bool { return pod.status(small).Reason == "OOMKilled" })
+	// What it had is there for the next.
+	fits := pod.start(node.Container{Name: "fits", Args: []string{"probe", "eat", strconv.Itoa(over / 100 * 90)}, Linux: limit(over)})
+	pod.waitLog("fits", "ate")
+	for name, id := range map[string]string{"large": large, "fits": fits} {
+		if state := pod.state(id); state != "CONTAINER_RUNNING" {
+			t.Errorf("container %s is %s", name, state)
+		}
+	}
+	if shared.runtime != "runc" {
+		noHostOOM(t, pod.id)
+	}
+}
+
+// noHostOOM looks for kills in the pod's cgroup on the host, in which there are the VMM
+// and its helpers.
+func noHostOOM(t *testing.T, pod string) {
+	t.Helper()
+	looked := 0
+	err := filepath.WalkDir("/sys/fs/cgroup", func(path string, d fs.DirEntry, err error) error {
+		if err != nil { // a group that went away meanwhile
+			return nil
+		}
+		if name := d.Name(); !strings.Contains(path, pod) || name != "memory.oom_control" && name != "memory.events" {
+			return nil
+		}
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return nil
+		}
+		looked++
+		for line := range strings.Lines(string(text)) {
+			if count, is := strings.CutPrefix(strings.TrimSpace(line), "oom_kill "); is && count != "0" {
+				t.Errorf("%s counts %s kills on the host", path, count)
+			}
+		}
+		return nil
+	})
+	if err != nil || looked == 0 {
+		t.Errorf("%d groups of the pod were found on the host, error %v", looked, err)
+	}
 }
 
 func TestPodSecurity(t *testing.T) {

@@ -44,7 +44,7 @@ type Hypervisor struct {
 	DefaultMemory int `toml:"default_memory"`
 	// DefaultMaxMemory is in MiB; 0 means as much as the host has.
 	DefaultMaxMemory int `toml:"default_maxmemory"`
-	// MemorySlots is how often memory can be plugged.
+	// MemorySlots is how often memory can be plugged; 0 keeps a VM as it starts.
 	MemorySlots int `toml:"memory_slots"`
 	// ReclaimGuestFreedMemory gives pages that the guest freed back to the host
 	// through the balloon's free page reporting. On by default, unlike upstream.

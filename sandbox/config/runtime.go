@@ -28,8 +28,8 @@ type Runtime struct {
 	// SandboxCgroupOnly puts the shim, the VMM and its helpers in the pod's
 	// cgroup. True by default; false leaves the shim outside.
 	SandboxCgroupOnly bool `toml:"sandbox_cgroup_only"`
-	// StaticSandboxResourceMgmt sizes the VM once, at start. This version does
-	// so in any case: false is accepted, since it is upstream's default, and
+	// StaticSandboxResourceMgmt sizes the VM once, at start. This version
+	// does so with CPUs, and adds memory later in any case: false is accepted, since it is upstream's default, and
 	// answered with a warning.
 	StaticSandboxResourceMgmt bool `toml:"static_sandbox_resource_mgmt"`
 	// CreateContainerTimeout bounds the creation of one container.

@@ -54,7 +54,7 @@ func (l *loader) validate() error {
 	}
 	if !l.config.Runtime.StaticSandboxResourceMgmt {
 		l.config.Warnings = append(l.config.Warnings, fmt.Sprintf("%s: runtime.static_sandbox_resource_mgmt = false has no effect: "+
-			"this version sizes the VM once, when it starts", l.source("runtime.static_sandbox_resource_mgmt")))
+			"this version sizes the VM when it starts, and adds memory later when containers need it", l.source("runtime.static_sandbox_resource_mgmt")))
 	}
 	return nil
 }
