@@ -23,11 +23,19 @@ type fakeTemplates struct {
 	one              template.Template
 	err, requestErr  error
 	requested, begun int
+	changed          bool // its files, since it was found
 	removed          []template.Key
 }
 
 func (f *fakeTemplates) Find(context.Context, hypervisor.VM, hypervisor.Config) (template.Template, error) {
 	return f.one, f.err
+}
+
+func (f *fakeTemplates) Key(context.Context, hypervisor.VM, hypervisor.Config) (template.Key, error) {
+	if f.changed {
+		return "k2", nil
+	}
+	return f.one.Key, nil
 }
 
 func (f *fakeTemplates) Request(hypervisor.Config) (func(), error) {
@@ -162,6 +170,22 @@ func TestCloneThatDoesNotStart(t *testing.T) {
 			f.originIs(OriginBoot, c.err.Error())
 		})
 	}
+}
+
+// TestFilesThatChangeMeanwhile: a clone whose disk is not its template's never runs.
+func TestFilesThatChangeMeanwhile(t *testing.T) {
+	f, templates := templated(t)
+	templates.changed = true
+	if err := f.pod.Start(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if f.vm.Config().From != nil {
+		t.Error("the clone runs")
+	}
+	if len(templates.removed) > 0 {
+		t.Errorf("removed are %v", templates.removed)
+	}
+	f.originIs(OriginBoot, "replaced meanwhile")
 }
 
 // TestWithoutTemplate boots, and says why.

@@ -28,7 +28,10 @@ func (s *Sandbox) startClone(ctx context.Context) error {
 	}
 	s.parts.with(func(p *parts) { p.vm = vm })
 	if err = vm.Start(ctx); err == nil {
-		if err = s.plugRest(ctx, vm); err != nil {
+		if err = s.unchanged(ctx, vm, c, from.Key); err == nil {
+			err = s.plugRest(ctx, vm)
+		}
+		if err != nil {
 			err = errors.Join(err, s.undoVM(context.WithoutCancel(ctx)))
 		}
 	}
@@ -48,6 +51,17 @@ func (s *Sandbox) startClone(ctx context.Context) error {
 	}
 	s.setBoot(why)
 	return nil
+}
+
+// unchanged sees that the files of a clone are those of its template still, now
+// that the VMM has them open: an upgrade of the guest's image between the choice of
+// the template and here would give it another disk than it remembers.
+func (s *Sandbox) unchanged(ctx context.Context, vm hypervisor.VM, c hypervisor.Config, want template.Key) error {
+	key, err := s.drivers.Templates.Key(ctx, vm, c)
+	if err == nil && key != want {
+		err = errors.New("the VMM, the kernel or the image was replaced meanwhile")
+	}
+	return err
 }
 
 // runClone plugs the pod's network devices into a clone and lets it run.

@@ -17,6 +17,8 @@ type Templates interface {
 	// Find returns the saved VM for VMs made from c; vm is one of them, not
 	// started. None is errdefs.ErrNotFound.
 	Find(ctx context.Context, vm hypervisor.VM, c hypervisor.Config) (template.Template, error)
+	// Key names the template that Find would look for.
+	Key(ctx context.Context, vm hypervisor.VM, c hypervisor.Config) (template.Key, error)
 	// Request has one made. Nothing is done before begin is called. It is asked
 	// for before the caller is in a pod's cgroup.
 	Request(c hypervisor.Config) (begin func(), err error)
@@ -37,6 +39,11 @@ func HostTemplates(c config.Config, program string) Templates {
 type hostTemplates struct {
 	store   template.Store
 	program string
+}
+
+// Key implements [Templates].
+func (h hostTemplates) Key(ctx context.Context, vm hypervisor.VM, c hypervisor.Config) (template.Key, error) {
+	return template.KeyOf(ctx, vm, c)
 }
 
 // Find implements [Templates]. The cause of a failure to build one lately comes

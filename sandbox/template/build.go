@@ -107,6 +107,9 @@ func (b Builder) build(ctx context.Context, key Key, from ingredients) (err erro
 	if err := b.saveVM(ctx, saved); err != nil {
 		return err
 	}
+	if err := b.unchanged(ctx, key); err != nil {
+		return err
+	}
 	if _, err := compact(ctx, saved.Memory); err != nil {
 		return err
 	}
@@ -160,6 +163,21 @@ func (b Builder) saveVM(ctx context.Context, saved hypervisor.Snapshot) (err err
 		return err
 	}
 	return snapshotter.Save(ctx)
+}
+
+// unchanged sees that the files the VM was made from are those of the key still,
+// so that it is that one's.
+func (b Builder) unchanged(ctx context.Context, key Key) error {
+	b.Config = impersonal(b.Config)
+	vm, err := b.NewVM(b.Config)
+	if err != nil {
+		return err
+	}
+	now, err := KeyOf(ctx, vm, b.Config)
+	if err == nil && now != key {
+		err = fmt.Errorf("the VMM, the kernel or the image was replaced meanwhile: %w", errdefs.ErrAborted)
+	}
+	return err
 }
 
 // endOf is why a VM ended, nil while it runs.

@@ -360,6 +360,23 @@ func TestFailureIsKeptAndNothingElse(t *testing.T) {
 	}
 }
 
+// TestFilesThatChangeMeanwhile: what was made of them has no key.
+func TestFilesThatChangeMeanwhile(t *testing.T) {
+	f := newFixture(t)
+	f.change = func(vm *fake.VM) {
+		if vm.Config().SaveTo != nil {
+			touch(t, f.Config.Image)
+		}
+	}
+	key, err := f.Build(t.Context())
+	if !errdefs.IsAborted(err) {
+		t.Errorf("build: %v", err)
+	}
+	if _, err := f.Store.Find(t.Context(), key); !errdefs.IsNotFound(err) {
+		t.Errorf("find: %v", err)
+	}
+}
+
 func TestOneBuilderAtATime(t *testing.T) {
 	f := newFixture(t)
 	if err := os.MkdirAll(f.Store.Dir, 0o700); err != nil {
