@@ -3,6 +3,7 @@
 package integration
 
 import (
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -366,6 +367,18 @@ func TestPodUpdate(t *testing.T) {
 	}
 	if got := pod.exec(id, limit...); got != "100663296\n" {
 		t.Errorf("the memory limit after the update is %q, want 100663296", got)
+	}
+	// More than a VM of the default size has.
+	if _, err := shared.Crictl(ctx, "update", "--memory", "3221225472", id); err != nil {
+		t.Fatal(err)
+	}
+	if got := pod.exec(id, limit...); got != "3221225472\n" {
+		t.Errorf("the memory limit after the second update is %q, want 3221225472", got)
+	}
+	var kib int
+	text := pod.exec(id, "sh", "-c", "grep MemTotal: /proc/meminfo")
+	if _, err := fmt.Sscanf(text, "MemTotal: %d kB", &kib); err != nil || kib < 3<<20 {
+		t.Errorf("after the update there are %d KiB of memory, error %v, less than the limit", kib, err)
 	}
 }
 

@@ -26,7 +26,10 @@ type agentClient struct {
 	health   agentpb.HealthService
 	life     life
 	features []string // set once, before containers exist
-	launches turns
+	// memoryBlock is in what the guest's kernel takes memory, in bytes, 0 if unknown;
+	// set like features.
+	memoryBlock uint64
+	launches    turns
 }
 
 // newAgentClient takes over conn. lost is called when the connection ends, also

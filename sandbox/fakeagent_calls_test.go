@@ -26,7 +26,7 @@ func (a *fakeAgent) DestroySandbox(context.Context, *agentpb.DestroySandboxReque
 	return empty()
 }
 func (a *fakeAgent) GetGuestDetails(context.Context, *agentpb.GuestDetailsRequest) (*agentpb.GuestDetailsResponse, error) {
-	return &agentpb.GuestDetailsResponse{AgentDetails: &agentpb.AgentDetails{Version: "1", ExtraFeatures: a.features}}, nil
+	return &agentpb.GuestDetailsResponse{AgentDetails: &agentpb.AgentDetails{Version: "1", ExtraFeatures: a.features}, MemBlockSizeBytes: a.memoryBlock}, nil
 }
 func (a *fakeAgent) OnlineCPUMem(context.Context, *agentpb.OnlineCPUMemRequest) (*emptypb.Empty, error) {
 	return empty()

@@ -25,7 +25,8 @@ import (
 type fakeAgent struct {
 	agentpb.AgentServiceService // calls that no test expects panic
 
-	features []string
+	features    []string
+	memoryBlock uint64
 
 	mu      sync.Mutex
 	server  *ttrpc.Server

@@ -96,6 +96,10 @@ func (s *Sandbox) plugMemory(ctx context.Context, now, size sizing.Size) error {
 		return fmt.Errorf("it has %d MiB and needs %d, and memory_slots is 0, so that none can be plugged: %w",
 			now.MemoryMiB, size.MemoryMiB, errdefs.ErrFailedPrecondition)
 	}
+	if block := s.guest().memoryBlock; block > hypervisor.MemoryBlockMiB<<20 {
+		return fmt.Errorf("it has %d MiB and needs %d, and a kernel that booted with so much takes more in blocks of %d MiB only; create the pod anew: %w",
+			now.MemoryMiB, size.MemoryMiB, block>>20, errdefs.ErrFailedPrecondition)
+	}
 	plugger, err := hypervisor.AsMemoryPlugger(s.machine())
 	if err != nil {
 		return err

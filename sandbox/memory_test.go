@@ -278,6 +278,22 @@ func TestMemoryThatCannotCome(t *testing.T) {
 	}
 }
 
+// TestMemoryOfALargeGuest: kernels that boot with 64 GiB take memory in blocks that a
+// module need not have.
+func TestMemoryOfALargeGuest(t *testing.T) {
+	f := newFixture(t)
+	f.agent.memoryBlock = 2 << 30
+	if err := f.pod.Start(background); err != nil {
+		t.Fatal(err)
+	}
+	_, err := f.pod.CreateContainer(background, limited("c1", 2000))
+	if !errors.Is(err, errdefs.ErrFailedPrecondition) || !strings.Contains(err.Error(), "blocks of 2048 MiB") {
+		t.Errorf("error %v", err)
+	}
+	f.memoryIs(nil, 0, 2048)
+	mustCreate(t, f.pod, limited("c2", 1000))
+}
+
 // TestMemoryForManyAtOnce: containers that are made at a time have the VM grow by what
 // they need together, whoever comes first.
 func TestMemoryForManyAtOnce(t *testing.T) {

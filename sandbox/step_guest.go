@@ -84,11 +84,13 @@ func kernelModules(lines []string) []*agentpb.KernelModule {
 
 // learnFeatures asks what the agent can do beyond the protocol.
 func (a *agentClient) learnFeatures(ctx context.Context) error {
-	details, err := ask(ctx, a, "ask for the guest's details", requestTimeout, a.service.GetGuestDetails, &agentpb.GuestDetailsRequest{})
+	details, err := ask(ctx, a, "ask for the guest's details", requestTimeout, a.service.GetGuestDetails,
+		&agentpb.GuestDetailsRequest{MemBlockSize: true})
 	if err != nil {
 		return err
 	}
 	a.features = details.GetAgentDetails().GetExtraFeatures()
+	a.memoryBlock = details.GetMemBlockSizeBytes()
 	return nil
 }
 

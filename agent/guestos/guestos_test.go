@@ -105,7 +105,12 @@ func TestMemoryThatComesLater(t *testing.T) {
 	failed := make(chan error, 1)
 	go func() { failed <- s.OnlineMemory(context.Background(), 456) }()
 	for _, name := range []string{"memory/memory32/online", "memory/memory33/online"} {
-		s.write(t, map[string]string{name: "0\n"})
+		// Complete when it appears, as in sysfs.
+		s.write(t, map[string]string{name + ".new": "0\n"})
+		path := filepath.Join(s.memory(), "..", name)
+		if err := os.Rename(path+".new", path); err != nil {
+			t.Fatal(err)
+		}
 		s.Hub.Poke()
 	}
 	if err := <-failed; err != nil || s.online(t, "memory/memory*") != 4 {

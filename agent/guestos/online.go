@@ -72,8 +72,8 @@ func GrowRun() error {
 }
 
 // hasMemory is fs.ErrNotExist as long as the kernel has not found mib MiB. It counts
-// blocks, the last of which may be less than whole, and reads none of them: there
-// are many, and each brings an event.
+// blocks, the last of which may be less than whole. Each of them brings an event, so
+// that it looks into their directories only once there are enough.
 func (s System) hasMemory(mib uint64) error {
 	if mib == 0 {
 		return nil
@@ -85,12 +85,14 @@ func (s System) hasMemory(mib uint64) error {
 	if size == 0 {
 		return fmt.Errorf("the guest's kernel takes no memory while it runs: %w", errdefs.ErrNotImplemented)
 	}
-	found, err := filepath.Glob(filepath.Join(s.memory(), "memory[0-9]*"))
-	if err != nil {
-		return fmt.Errorf("list the guest's memory: %w", err)
-	}
-	if have := uint64(len(found)) * size >> 20; have < mib {
-		return fmt.Errorf("%d of %d MiB have appeared: %w", have, mib, os.ErrNotExist)
+	for _, pattern := range []string{"memory[0-9]*", "memory[0-9]*/online"} {
+		found, err := filepath.Glob(filepath.Join(s.memory(), pattern))
+		if err != nil {
+			return fmt.Errorf("list the guest's memory: %w", err)
+		}
+		if have := uint64(len(found)) * size >> 20; have < mib {
+			return fmt.Errorf("%d of %d MiB have appeared: %w", have, mib, os.ErrNotExist)
+		}
 	}
 	return nil
 }
