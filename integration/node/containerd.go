@@ -27,7 +27,9 @@ func startContainerd(ctx context.Context, l Layout, k *keeper) (*containerd, err
 		return nil, fmt.Errorf("make containerd's log: %w", err)
 	}
 	defer log.Close()
-	words := append(k.prefix(), l.containerd(), "--config", l.path("etc/containerd.toml"), "--log-level", "info")
+	// Signals that are ignored here (nohup) would be ignored in every container of runc.
+	words := append(k.prefix(), "env", "--default-signal", l.containerd(),
+		"--config", l.path("etc/containerd.toml"), "--log-level", "info")
 	cmd := exec.Command(words[0], words[1:]...)
 	cmd.Env = l.environment()
 	cmd.Dir = "/"
