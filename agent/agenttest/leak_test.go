@@ -14,7 +14,7 @@ import (
 // testNothingStays runs processes that end in every way their streams can, and wants the agent to hold as many
 // descriptors and goroutines afterwards as before.
 func testNothingStays(t *testing.T, g *guestUser) {
-	g.comeAndGo(t) // what the agent makes once
+	g.comeAndGo(t)  // what the agent makes once
 	const slack = 2 // a timer or a call of the moment
 	files, goroutines := g.holds(t)
 	for range 3 {
