@@ -36,6 +36,8 @@ func TestDifference(t *testing.T) {
 // What has to differ is taken out, and nothing beside it.
 func TestNormal(t *testing.T) {
 	for _, c := range []struct{ text, want string }{
+		{`out| SigIgn:\t0000000180000002`, `out| SigIgn:\t0000000000000002`},
+		{`out| SigIgn:\t0000000240000002`, `out| SigIgn:\t0000000240000002`},
 		{"out| / type=overlay flags=rw,relatime options=lowerdir=/x,rw private source=overlay\n", "out| / storage flags=rw,relatime private\n"},
 		{"out| / type=virtiofs flags=ro,relatime options=rw private source=none\n", "out| / storage flags=ro,relatime private\n"},
 		{"out| /v type=ext4 flags=rw,nodev options=rw master source=/dev/vda\n", "out| /v storage flags=rw,nodev private\n"},

@@ -36,6 +36,9 @@ func rules() []rule {
 		{regexp.MustCompile(`(storage flags=\S+) master`), "$1 private"},
 		// The link is there where the kernel has /proc/kcore.
 		{regexp.MustCompile(`^out\| core link 0777 0:0 -> /proc/kcore(\\r)?\n$`), ""},
+		// Signals 32 and 33 are the C library's, whose programs cannot set them. GNU make leaves them ignored in what it
+		// starts, down to containerd and the containers of runc.
+		{regexp.MustCompile(`(SigIgn:\\t[0-9a-f]{7})[01][08]([0-9a-f]{7})`), "${1}00$2"},
 		// sysfs is read-only by the flag of the mount, which is compared, whatever its superblock says.
 		{regexp.MustCompile(`(type=sysfs flags=\S+) options=r[ow]`), "$1"},
 	}
