@@ -5,6 +5,7 @@ package storage
 import (
 	"errors"
 	"fmt"
+	"path/filepath"
 
 	"golang.org/x/sys/unix"
 )
@@ -44,6 +45,9 @@ func Hold(directories []string) (release func() error, err error) {
 // enter makes the kernel mount what it mounts at a directory, and tells whether
 // something is mounted there. A file is no directory and nothing is mounted on it.
 func enter(directory string) (mounted bool, err error) {
+	if err := refresh(filepath.Dir(directory), directory); err != nil {
+		return false, err
+	}
 	// Without O_DIRECTORY, O_PATH would stop before the mount.
 	fd, err := unix.Open(directory, unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if errors.Is(err, unix.ENOTDIR) {
@@ -58,6 +62,23 @@ func enter(directory string) (mounted bool, err error) {
 		return false, fmt.Errorf("look at the shared directory %s: %w", directory, err)
 	}
 	return st.Attributes&unix.STATX_ATTR_MOUNT_ROOT != 0, nil
+}
+
+// refresh has the kernel ask the share what these names are now. For a second it
+// would go by what it was told before, which are a removed container's directories
+// when its id is used again. Of all calls only those that are to make something ask
+// at once (LOOKUP_EXCL in fuse_dentry_revalidate).
+func refresh(paths ...string) error {
+	for _, p := range paths {
+		err := unix.Mkdir(p, 0o700)
+		if err == nil {
+			err = errors.Join(fmt.Errorf("it is not there: %w", unix.ENOENT), unix.Rmdir(p))
+		}
+		if !errors.Is(err, unix.EEXIST) {
+			return fmt.Errorf("look up %s on the share: %w", p, err)
+		}
+	}
+	return nil
 }
 
 // rounds is how many batches of requests may be on their way. The kernel hands a
