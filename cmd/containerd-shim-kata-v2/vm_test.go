@@ -57,6 +57,9 @@ virtio_fs_daemon = %q
 default_memory = 256
 [runtime]
 state_dir = %q
+
+[factory]
+enable_template = false
 `, qemu, kernel, image, virtiofsd(t), filepath.Join(n.dir, "vc"))
 	if err := os.WriteFile(n.config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
