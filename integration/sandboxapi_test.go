@@ -94,8 +94,12 @@ func testPodResize(t *testing.T, pod *pod) {
 	} else if weight, err := os.ReadFile(filepath.Join("/sys/fs/cgroup", name, "cpu.weight")); err != nil || strings.TrimSpace(string(weight)) == "100" {
 		t.Errorf("the pod's cgroup on the node has cpu.weight %q, error %v", weight, err)
 	}
-	if err := resize(&cri.LinuxContainerResources{MemoryLimitInBytes: 1 << 30}); err == nil || !strings.Contains(err.Error(), "create the pod anew") {
-		t.Errorf("a pod larger than its VM: %v", err)
+	if err := resize(&cri.LinuxContainerResources{MemoryLimitInBytes: 1 << 30}); err != nil {
+		t.Errorf("a pod with more memory than its VM had: %v", err)
+	}
+	more := &cri.LinuxContainerResources{CpuPeriod: 100_000, CpuQuota: 800_000}
+	if err := resize(more); err == nil || !strings.Contains(err.Error(), "create the pod anew") {
+		t.Errorf("a pod with more CPUs than its VM: %v", err)
 	}
 }
 

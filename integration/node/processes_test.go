@@ -43,7 +43,15 @@ func TestProcessesAreFoundAndEnded(t *testing.T) {
 }
 
 func TestMemoryIsSortedByProgram(t *testing.T) {
-	cmd := exec.Command("sleep", "1000")
+	cmd := exec.Command("cat")
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -51,6 +59,13 @@ func TestMemoryIsSortedByProgram(t *testing.T) {
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
 	}()
+	// Once it has answered it waits, and its memory stays as it is.
+	if _, err := in.Write([]byte("ready\n")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := out.Read(make([]byte, 6)); err != nil {
+		t.Fatal(err)
+	}
 	named := func(name string) Process { return Process{PID: cmd.Process.Pid, Args: []string{"/usr/bin/" + name}} }
 	m, err := MemoryOf([]Process{
 		named("containerd-shim-kata-v2"), named("qemu-system-x86_64"), named("virtiofsd"), named("sleep"), named("sh"),
