@@ -65,7 +65,8 @@ func killProcess(ctx context.Context, pid, started string) error {
 	defer func() { _ = unix.Close(fd) }()
 	// The descriptor is of one process for good; is it the right one?
 	now, err := startTime(number)
-	if errors.Is(err, fs.ErrNotExist) || err == nil && now != started {
+	// One that is reaped between opening and reading its file is ESRCH.
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ESRCH) || err == nil && now != started {
 		return nil
 	}
 	if err != nil {
