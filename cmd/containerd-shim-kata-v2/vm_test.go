@@ -3,6 +3,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -16,9 +17,12 @@ import (
 	taskv3 "github.com/containerd/containerd/api/runtime/task/v3"
 	"github.com/containerd/containerd/api/types/runtimeoptions/v1"
 	"github.com/containerd/containerd/api/types/task"
+	"github.com/containerd/errdefs"
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 	"google.golang.org/protobuf/types/known/anypb"
+
+	"github.com/katapod/katapod/sandbox"
 )
 
 // vmNode is a node with what a VM needs: a configuration that names the guest of
@@ -31,6 +35,7 @@ type vmNode struct {
 func newVMNode(t *testing.T) vmNode {
 	t.Helper()
 	n := vmNode{node: newNode(t)}
+	t.Cleanup(func() { n.release(t) })
 	out := os.Getenv("KATAPOD_OUT") // as for guest-image/build-image
 	if out == "" {
 		var err error
@@ -256,6 +261,25 @@ func TestDeleteAfterTheShimOfAVMWasKilled(t *testing.T) {
 	n.delete(t, bundle, "c")
 	gone(t, int(created.Pid))
 	n.nothingLeft(t)
+}
+
+// release does for a test that failed halfway what delete would have done: its
+// shims have been killed by then, and their ledgers tell what they had.
+func (n vmNode) release(t *testing.T) {
+	pods, err := filepath.Glob(filepath.Join(n.dir, "vc", "sbs", "*"))
+	if err != nil {
+		t.Error(err)
+	}
+	for _, pod := range pods {
+		err := sandbox.Cleanup(context.Background(), pod)
+		for end := time.Now().Add(10 * time.Second); errdefs.IsFailedPrecondition(err) && time.Now().Before(end); {
+			time.Sleep(time.Millisecond) // a killed shim holds its ledger until the kernel has ended it, of which there is no event
+			err = sandbox.Cleanup(context.Background(), pod)
+		}
+		if err != nil {
+			t.Errorf("clean up after %s: %v", pod, err)
+		}
+	}
 }
 
 // nothingLeft looks at the state directory and at the host's mounts.
