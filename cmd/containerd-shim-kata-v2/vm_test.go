@@ -3,6 +3,7 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -154,7 +155,7 @@ func TestAContainerInAVM(t *testing.T) {
 	bundle := n.bundle(t, tasks, "c", nil)
 	showLog(t, bundle)
 	rootfs(t, bundle)
-	n.spec(t, bundle, "/bin/busybox", "sh", "-c", "echo kernel $(busybox uname -r); read line; echo got $line; trap 'exit 7' TERM; while :; do busybox sleep 0.1; done")
+	n.spec(t, bundle, "/bin/busybox", "sh", "-c", "trap 'exit 7' TERM; echo kernel $(busybox uname -r); read line; echo got $line; while :; do busybox sleep 0.1; done")
 	result := n.start(t, bundle, "c")
 	server := pid(t, bundle)
 	client := taskv3.NewTTRPCTaskClient(connect(t, result.Address))
@@ -188,6 +189,7 @@ func TestAContainerInAVM(t *testing.T) {
 	if _, err := client.Stats(t.Context(), &taskv3.StatsRequest{ID: "c"}); err != nil {
 		t.Error(err)
 	}
+	saysItsLines(t, reader) // only then is the signal sure to find the trap: init ignores one that it does not handle
 	if _, err := client.Kill(t.Context(), &taskv3.KillRequest{ID: "c", Signal: 15}); err != nil {
 		t.Error(err)
 	}
@@ -195,9 +197,8 @@ func TestAContainerInAVM(t *testing.T) {
 	if err != nil || waited.ExitStatus != 7 {
 		t.Errorf("Wait answered %v, error %v", waited, err)
 	}
-	output, err := io.ReadAll(reader)
-	if err != nil || !strings.HasPrefix(string(output), "kernel ") || !strings.Contains(string(output), "\ngot hello\n") {
-		t.Errorf("the container said %q, error %v", output, err)
+	if rest, err := io.ReadAll(reader); err != nil || len(rest) > 0 {
+		t.Errorf("after its lines the container said %q, error %v", rest, err)
 	}
 	if _, err := client.Delete(t.Context(), &taskv3.DeleteRequest{ID: "c"}); err != nil {
 		t.Error(err)
@@ -206,6 +207,23 @@ func TestAContainerInAVM(t *testing.T) {
 	gone(t, server)
 	n.nothingLeft(t)
 	n.delete(t, bundle, "c")
+}
+
+// saysItsLines reads the two lines that the container of TestAContainerInAVM says.
+func saysItsLines(t *testing.T, output *os.File) {
+	t.Helper()
+	if err := output.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewReader(output)
+	kernel, err := lines.ReadString('\n')
+	if err != nil || !strings.HasPrefix(kernel, "kernel ") {
+		t.Errorf("the container said %q first, error %v", kernel, err)
+	}
+	got, err := lines.ReadString('\n')
+	if err != nil || got != "got hello\n" {
+		t.Errorf("the container said %q next, error %v", got, err)
+	}
 }
 
 func execEcho(t *testing.T, client taskv3.TTRPCTaskService, bundle string) {
