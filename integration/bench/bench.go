@@ -6,12 +6,13 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/katapod/katapod/integration/kubelet"
 	"github.com/katapod/katapod/integration/node"
 )
 
 // bench is a run: where it measures and what it has measured so far, of this project's runtime and of runc.
 type bench struct {
-	*client
+	*kubelet.Client
 	node       *node.Node
 	progress   *node.Progress
 	runs       int // of what takes a second or so; longer things are done less often
@@ -47,12 +48,12 @@ func (b *bench) sides() []side {
 // inPod calls measure with a pod of each runtime.
 func (b *bench) inPod(ctx context.Context, w workload, measure func(side, pod) error) error {
 	for _, s := range b.sides() {
-		p, err := b.start(ctx, s.handler, "bench", w)
+		p, err := b.Start(ctx, s.handler, "bench", w)
 		if err != nil {
 			return err
 		}
 		err = measure(s, p)
-		if removed := b.remove(ctx, p); err == nil {
+		if removed := b.Remove(ctx, p); err == nil {
 			err = removed
 		}
 		if err != nil {

@@ -38,7 +38,7 @@ func (b *bench) many(ctx context.Context, handler string, count int) ([]pod, err
 	group, groupCtx := errgroup.WithContext(ctx)
 	for i := range count {
 		group.Go(func() error {
-			p, err := b.start(groupCtx, handler, fmt.Sprintf("burst-%d", i), workload{})
+			p, err := b.Start(groupCtx, handler, fmt.Sprintf("burst-%d", i), waiting(nil, nil))
 			started[i] = p
 			return err
 		})
@@ -46,7 +46,7 @@ func (b *bench) many(ctx context.Context, handler string, count int) ([]pod, err
 	err := group.Wait()
 	var running []pod
 	for _, p := range started {
-		if p.id != "" {
+		if p.ID != "" {
 			running = append(running, p)
 		}
 	}
@@ -57,7 +57,7 @@ func (b *bench) removeAll(ctx context.Context, pods []pod) error {
 	var group errgroup.Group
 	group.SetLimit(8)
 	for _, p := range pods {
-		group.Go(func() error { return b.remove(ctx, p) })
+		group.Go(func() error { return b.Remove(ctx, p) })
 	}
 	return group.Wait()
 }

@@ -36,7 +36,7 @@ func (b *bench) fill(ctx context.Context, s side, all *[]pod) error {
 	var starts, sizes []float64
 	for i := range densitySize {
 		begin := time.Now()
-		p, err := b.start(ctx, s.handler, fmt.Sprintf("dense-%d", i), workload{})
+		p, err := b.Start(ctx, s.handler, fmt.Sprintf("dense-%d", i), waiting(nil, nil))
 		if err != nil {
 			return fmt.Errorf("with %d pods on the node: %w", i, err)
 		}

@@ -29,7 +29,7 @@ const (
 // in the guest's.
 func disk(ctx context.Context, b *bench) error {
 	for i := range max(1, b.runs/3) + 1 {
-		err := b.inPod(ctx, workload{}, func(s side, p pod) error {
+		err := b.inPod(ctx, waiting(nil, nil), func(s side, p pod) error {
 			for _, name := range []string{rootFirst, rootAgain} {
 				rates, err := b.numbers(ctx, p, 1, "load", "read", images.BenchDataPath)
 				if err != nil {
@@ -57,7 +57,7 @@ func share(ctx context.Context, b *bench) error {
 	if err := os.WriteFile(filepath.Join(dir, "data"), make([]byte, images.BenchDataSize), 0o644); err != nil {
 		return fmt.Errorf("make a file to read in the shared directory: %w", err)
 	}
-	w := workload{mounts: []*cri.Mount{{HostPath: dir, ContainerPath: "/shared"}}}
+	w := waiting([]*cri.Mount{{HostPath: dir, ContainerPath: "/shared"}}, nil)
 	for range max(1, b.runs/5) {
 		err := b.inPod(ctx, w, func(s side, p pod) error {
 			rates, err := b.numbers(ctx, p, 1, "load", "read", "/shared/data")
@@ -83,7 +83,7 @@ func share(ctx context.Context, b *bench) error {
 
 // numbers runs a command in the pod that prints this many numbers.
 func (b *bench) numbers(ctx context.Context, p pod, count int, command ...string) ([]float64, error) {
-	said, err := b.exec(ctx, p, command...)
+	said, err := b.Exec(ctx, p, command...)
 	if err != nil {
 		return nil, err
 	}

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/katapod/katapod/integration/images"
+	"github.com/katapod/katapod/integration/kubelet"
 	"github.com/katapod/katapod/integration/node"
 )
 
@@ -85,10 +86,10 @@ func (b *bench) all(ctx context.Context, o options) (err error) {
 	if err := b.importImages(ctx, filepath.Join(o.out, "node")); err != nil {
 		return err
 	}
-	if b.client, err = newClient(b.node); err != nil {
+	if b.Client, err = kubelet.New(b.node, "bench"); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, b.close()) }()
+	defer func() { err = errors.Join(err, b.Close()) }()
 	var failed []error
 	for _, s := range suites() {
 		if !o.only.MatchString(s.name) || ctx.Err() != nil {

@@ -29,7 +29,7 @@ func network(ctx context.Context, b *bench) error {
 	}
 	defer echo.Close()
 	for range max(1, b.runs/3) {
-		err := b.inPod(ctx, workload{}, func(s side, p pod) error {
+		err := b.inPod(ctx, waiting(nil, nil), func(s side, p pod) error {
 			rate, err := b.numbers(ctx, p, 1, "load", "send", sink.Addr().String(), fmt.Sprint(512<<20))
 			if err != nil {
 				return err

@@ -44,7 +44,7 @@ var ways = []way{
 // pods starts pods of each kind in turn, so that a slow minute of the machine is everyone's. The first of each, which
 // warms the page cache, does not count.
 func pods(ctx context.Context, b *bench) error {
-	unused := &bench{client: b.client, node: b.node, ours: samples{}, runc: samples{}, warming: true}
+	unused := &bench{Client: b.Client, node: b.node, ours: samples{}, runc: samples{}, warming: true}
 	if err := unused.round(ctx); err != nil {
 		return err
 	}
@@ -75,7 +75,7 @@ func (b *bench) round(ctx context.Context) error {
 // onePod measures the start, and in depth what a pod costs after it.
 func (b *bench) onePod(ctx context.Context, w way, s side, inDepth bool) error {
 	begin := time.Now()
-	p, err := b.start(ctx, s.handler, "bench", workload{})
+	p, err := b.Start(ctx, s.handler, "bench", waiting(nil, nil))
 	if err != nil {
 		return err
 	}
@@ -91,7 +91,7 @@ func (b *bench) onePod(ctx context.Context, w way, s side, inDepth bool) error {
 		}
 	}
 	begin = time.Now()
-	if err := b.remove(ctx, p); err != nil {
+	if err := b.Remove(ctx, p); err != nil {
 		return err
 	}
 	if inDepth {
@@ -102,7 +102,7 @@ func (b *bench) onePod(ctx context.Context, w way, s side, inDepth bool) error {
 
 // steps reads the timeline of the start. It is an error when the pod did not start in the way that is measured.
 func (b *bench) steps(p pod, w way, into samples) error {
-	line, err := b.node.Timeline(p.id)
+	line, err := b.node.Timeline(p.ID)
 	if err != nil {
 		return err
 	}
@@ -129,12 +129,12 @@ func (b *bench) awaitTemplate(ctx context.Context, w way) error {
 	}
 	var last sandbox.Origin
 	for end := time.Now().Add(2 * time.Minute); time.Now().Before(end); {
-		p, err := b.start(ctx, w.handler, "bench", workload{})
+		p, err := b.Start(ctx, w.handler, "bench", waiting(nil, nil))
 		if err != nil {
 			return err
 		}
-		line, err := b.node.Timeline(p.id)
-		if err := errors.Join(err, b.remove(ctx, p)); err != nil {
+		line, err := b.node.Timeline(p.ID)
+		if err := errors.Join(err, b.Remove(ctx, p)); err != nil {
 			return err
 		}
 		if last = line.Origin; last.Kind == sandbox.OriginTemplate {
@@ -153,12 +153,12 @@ func (b *bench) awaitTemplate(ctx context.Context, w way) error {
 func (b *bench) inside(ctx context.Context, p pod, s side) error {
 	for range 5 {
 		begin := time.Now()
-		if _, err := b.node.Crictl(ctx, "exec", "--sync", p.container, "true"); err != nil {
+		if _, err := b.node.Crictl(ctx, "exec", "--sync", p.Container, "true"); err != nil {
 			return err
 		}
 		s.samples.addTime(execCrictl, begin)
 		begin = time.Now()
-		if _, err := b.exec(ctx, p, "true"); err != nil {
+		if _, err := b.Exec(ctx, p, "true"); err != nil {
 			return err
 		}
 		s.samples.addTime(execCall, begin)
@@ -185,7 +185,7 @@ func (b *bench) inside(ctx context.Context, p pod, s side) error {
 
 // guestMemory reads what the guest's kernel says of its memory.
 func (b *bench) guestMemory(ctx context.Context, p pod, into samples) error {
-	text, err := b.exec(ctx, p, "cat", "/proc/meminfo")
+	text, err := b.Exec(ctx, p, "cat", "/proc/meminfo")
 	if err != nil {
 		return err
 	}

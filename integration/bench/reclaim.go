@@ -31,25 +31,25 @@ func reclaim(ctx context.Context, b *bench) error {
 }
 
 func (b *bench) reclaim(ctx context.Context, s side) (err error) {
-	w := workload{limits: &cri.LinuxContainerResources{MemoryLimitInBytes: 2 << 30}}
-	p, err := b.start(ctx, s.handler, "bench", w)
+	w := waiting(nil, &cri.LinuxContainerResources{MemoryLimitInBytes: 2 << 30})
+	p, err := b.Start(ctx, s.handler, "bench", w)
 	if err != nil {
 		return err
 	}
 	defer func() {
-		if removed := b.remove(ctx, p); err == nil {
+		if removed := b.Remove(ctx, p); err == nil {
 			err = removed
 		}
 	}()
 	// Once before, so that what the work leaves for good (code, page tables) is in the base.
-	if _, err := b.exec(ctx, p, "load", "churn", fmt.Sprint(1<<20)); err != nil {
+	if _, err := b.Exec(ctx, p, "load", "churn", fmt.Sprint(1<<20)); err != nil {
 		return err
 	}
 	base, err := b.memory()
 	if err != nil {
 		return err
 	}
-	if _, err := b.exec(ctx, p, "load", "churn", fmt.Sprint(churned)); err != nil {
+	if _, err := b.Exec(ctx, p, "load", "churn", fmt.Sprint(churned)); err != nil {
 		return err
 	}
 	return b.waitBack(ctx, s, base.all)
