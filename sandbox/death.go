@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/katapod/katapod/hypervisor"
+	"github.com/katapod/katapod/sandbox/failure"
 )
 
 // Everything that can end a pod under its containers reports to died: the VMM,
@@ -31,9 +32,9 @@ func vmCause(vm hypervisor.VM) error {
 		cause = errors.New("the hypervisor was stopped")
 	}
 	if code, known := vmCode(cause); known {
-		return withCode(code, cause)
+		return failure.With(code, cause)
 	}
-	return withCode(CodeVMMDied, cause)
+	return failure.With(failure.VMMDied, cause)
 }
 
 // watchShare reports the end of the share's daemon, without which the guest
@@ -41,14 +42,14 @@ func vmCause(vm hypervisor.VM) error {
 func (s *Sandbox) watchShare(d ShareDaemon) {
 	select {
 	case <-d.Done():
-		s.died(withCode(CodeVirtiofsdDied, fmt.Errorf("the file system daemon of the pod ended: %w", d.Exit())))
+		s.died(failure.With(failure.VirtiofsdDied, fmt.Errorf("the file system daemon of the pod ended: %w", d.Exit())))
 	case <-s.life.ctx.Done():
 	}
 }
 
 // agentLost reports the end of the agent's connection.
 func (s *Sandbox) agentLost() {
-	s.died(withCode(CodeAgentLost, errors.New("the connection to the agent in the guest broke")))
+	s.died(failure.With(failure.AgentLost, errors.New("the connection to the agent in the guest broke")))
 }
 
 // died ends the pod's life because of cause. A pod that starts notices by its
@@ -66,7 +67,7 @@ func (s *Sandbox) died(cause error) {
 		return
 	}
 	s.state = to
-	s.failure = s.newFailure(stepRunning, cause)
+	s.failure = s.newFailure(failure.StepRunning, cause)
 	s.mu.Unlock()
 	s.killAll()
 	go s.bury()
@@ -81,14 +82,12 @@ func (s *Sandbox) killAll() {
 
 // bury releases a pod that died.
 func (s *Sandbox) bury() {
-	f := s.explain(stepRunning, context.Cause(s.life.ctx))
+	f := s.explain(failure.StepRunning, context.Cause(s.life.ctx))
 	s.mu.Lock()
 	s.failure = f
 	s.mu.Unlock()
 	s.log.WithError(f).Error("the pod died")
-	if err := f.write(s.dirs.failure()); err != nil {
-		s.log.WithError(err).Warn("cannot store why the pod died")
-	}
+	s.report(f)
 	s.end(context.Background())
 }
 
@@ -144,6 +143,7 @@ func (s *Sandbox) startFailed(ctx context.Context, err error) error {
 	}
 	s.life.end(f)
 	s.log.WithError(f).Error("the pod did not start")
+	s.report(f)
 	s.end(context.WithoutCancel(ctx))
 	if err := s.removeState(); err != nil {
 		s.log.WithError(err).Error("cannot remove the state directory of the pod")
@@ -157,5 +157,5 @@ func splitStep(err error) (step string, cause error) {
 	if errors.As(err, &at) {
 		return at.step, at.err
 	}
-	return stepRunning, err
+	return failure.StepRunning, err
 }

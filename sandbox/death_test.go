@@ -16,6 +16,7 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 
 	"github.com/katapod/katapod/hypervisor"
+	"github.com/katapod/katapod/sandbox/failure"
 )
 
 // soon is far less than any timeout of a call, and far more than a busy host
@@ -25,18 +26,18 @@ const soon = 5 * time.Second
 // killers end a pod that runs, each in its way.
 func killers() map[string]struct {
 	kill func(f *fixture)
-	code Code
+	code failure.Code
 } {
 	type killer = struct {
 		kill func(f *fixture)
-		code Code
+		code failure.Code
 	}
 	return map[string]killer{
-		"process":     {func(f *fixture) { _ = f.vm.crash() }, CodeVMMDied},
-		"vmm":         {func(f *fixture) { f.vm.die("killed by signal 9") }, CodeVMMDied},
-		"guest panic": {func(f *fixture) { f.vm.Die(hypervisor.Because(hypervisor.ErrGuestPanicked, errors.New("it panicked"))) }, CodeGuestPanicked},
-		"agent":       {func(f *fixture) { f.vm.cutAgent() }, CodeAgentLost},
-		"virtiofsd":   {func(f *fixture) { f.host.share.end(errors.New("segmentation fault")) }, CodeVirtiofsdDied},
+		"process":     {func(f *fixture) { _ = f.vm.crash() }, failure.VMMDied},
+		"vmm":         {func(f *fixture) { f.vm.die("killed by signal 9") }, failure.VMMDied},
+		"guest panic": {func(f *fixture) { f.vm.Die(hypervisor.Because(hypervisor.ErrGuestPanicked, errors.New("it panicked"))) }, failure.GuestPanicked},
+		"agent":       {func(f *fixture) { f.vm.cutAgent() }, failure.AgentLost},
+		"virtiofsd":   {func(f *fixture) { f.host.share.end(errors.New("segmentation fault")) }, failure.VirtiofsdDied},
 	}
 }
 
@@ -79,7 +80,7 @@ func TestDeathOfAnything(t *testing.T) {
 }
 
 // answersDead checks a pod that died.
-func (f *fixture) answersDead(code Code, c *Container) {
+func (f *fixture) answersDead(code failure.Code, c *Container) {
 	f.t.Helper()
 	if got := f.pod.Failure(); got == nil || got.Step != "running" {
 		f.t.Fatalf("failure %v", got)
@@ -92,7 +93,7 @@ func (f *fixture) answersDead(code Code, c *Container) {
 	if got.Code != code || f.pod.State() != StateStopped {
 		f.t.Errorf("state %s, failure %+v, want code %s", f.pod.State(), got, code)
 	}
-	if text, err := os.ReadFile(f.pod.dirs.failure()); err != nil || !strings.Contains(string(text), string(code)) {
+	if text, err := os.ReadFile(filepath.Join(f.pod.options.Bundle, failure.FileName)); err != nil || !strings.Contains(string(text), string(code)) {
 		f.t.Errorf("failure.json %s, %v", text, err)
 	}
 	if held := f.pod.resources.ledger.Held(); len(held) > 0 {
@@ -168,18 +169,18 @@ func TestDeathWhileStarting(t *testing.T) {
 					return nil
 				}
 				began := time.Now()
-				var failure *Failure
-				if err := f.pod.Start(background); !errors.As(err, &failure) {
+				var failed *Failure
+				if err := f.pod.Start(background); !errors.As(err, &failed) {
 					t.Fatalf("start: %v", err)
 				}
 				if took := time.Since(began); took > soon {
 					t.Errorf("start returned after %v", took)
 				}
-				if failure.Code != killers()[victim].code {
-					t.Errorf("failure %v", failure)
+				if failed.Code != killers()[victim].code {
+					t.Errorf("failure %v", failed)
 				}
-				if victim == "vmm" && failure.Console != "last words" {
-					t.Errorf("console %q", failure.Console)
+				if victim == "vmm" && failed.Console != "last words" {
+					t.Errorf("console %q", failed.Console)
 				}
 				f.clean()
 			})

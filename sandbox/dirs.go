@@ -27,7 +27,6 @@ func newDirs(c config.Runtime, namespace, id string) dirs {
 
 func (d dirs) ledger() string   { return ledgerIn(d.state) }
 func (d dirs) timeline() string { return filepath.Join(d.state, "timeline.json") }
-func (d dirs) failure() string  { return filepath.Join(d.state, "failure.json") }
 func (d dirs) netns() string    { return filepath.Join(d.state, "netns") }
 func (d dirs) share() string    { return filepath.Join(d.state, "shared") }
 func (d dirs) info() string     { return filepath.Join(d.state, "info.json") }

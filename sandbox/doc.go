@@ -52,10 +52,15 @@
 //	sbs/<id>@<ns>/ledger         what it holds on the host
 //	sbs/<id>@<ns>/timeline.json  the steps of its start
 //	sbs/<id>@<ns>/info.json      what it is: VMM, size, namespace
-//	sbs/<id>@<ns>/failure.json   why it died
 //	sbs/<id>@<ns>/shared/        what virtiofsd serves
 //	sbs/<id>@<ns>/netns          its network namespace, if the engine gave none
 //	vm/<short id>-<hash>/        sockets, whose paths must be short
+//
+// Why a pod failed is told where somebody would look, see package failure: in
+// failure.json of the pod's bundle, which goes with the bundle, and beside the pods'
+// directories, where the last 16 of the host stay:
+//
+//	failures/<id>@<ns>.json
 //
 // # Seams
 //

@@ -5,68 +5,34 @@ package sandbox
 import (
 	"context"
 	"errors"
-	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"syscall"
 	"time"
 
 	"github.com/containerd/errdefs"
+
+	"github.com/katapod/katapod/sandbox/failure"
 )
 
 // Failure is why a pod did not start, or died.
-type Failure struct {
-	// Pod is the pod's id; Step is where it happened: the name of a start-up
-	// step, or "running".
-	Pod, Step string
-	// Code is for programs, Remedy for people; Cause is what happened.
-	Code   Code
-	Remedy string
-	Cause  error
-	// Console is the tail of the guest's console, VMMLog of what the VMM wrote
-	// to standard error; at most a few KiB each.
-	Console, VMMLog string
-	// At is when it was noticed.
-	At time.Time
-}
-
-// Error is a sentence with the code, the cause and the remedy.
-func (f *Failure) Error() string {
-	what := "did not start: step " + f.Step
-	if f.Step == stepRunning {
-		what = "died"
-	}
-	return fmt.Sprintf("pod %s %s: %v [%s]; %s", f.Pod, what, f.Cause, f.Code, f.Remedy)
-}
-
-// Unwrap gives the cause.
-func (f *Failure) Unwrap() error { return f.Cause }
-
-// coded is an error that knows its code.
-type coded struct {
-	code Code
-	err  error
-}
-
-func (c *coded) Error() string { return c.err.Error() }
-func (c *coded) Unwrap() error { return c.err }
-
-// withCode gives err a code; a nil error stays nil.
-func withCode(code Code, err error) error {
-	if err == nil {
-		return nil
-	}
-	return &coded{code: code, err: err}
-}
+type Failure = failure.Report
 
 // newFailure classifies err, which happened to the pod at the given step.
 func (s *Sandbox) newFailure(step string, err error) *Failure {
-	f := &Failure{Pod: s.options.ID, Step: step, Code: classify(step, err), Cause: err, At: time.Now()}
+	f := &Failure{
+		Pod: s.options.ID, Namespace: s.options.Namespace,
+		Step: step, Code: classify(step, err), Cause: err, At: time.Now(),
+	}
 	if vm := s.machine(); vm != nil && closed(vm.Done()) {
 		exit := vm.Exit()
 		f.Console, f.VMMLog = exit.Console, exit.Log
 	}
-	if (f.Code == CodeVMMDied || f.Code == CodeVirtiofsdDied) && s.hostKilled() {
-		f.Code = CodeHostOOM
+	if (f.Code == failure.VMMDied || f.Code == failure.VirtiofsdDied) && s.hostKilled() {
+		f.Code = failure.HostOOM
 	}
-	f.Remedy = f.Code.Remedy()
 	return f
 }
 
@@ -82,41 +48,82 @@ func (s *Sandbox) hostKilled() bool {
 	return err == nil && kills > 0
 }
 
-// classify finds the code of an error of a step.
-func classify(step string, err error) Code {
-	var known *coded
-	switch {
-	case errors.As(err, &known):
-		return known.code
-	case errors.Is(err, errStopped):
-		return CodeStopped
-	case errors.Is(err, context.Canceled):
-		return CodeCancelled
+// report leaves the failure where it is looked for: in the pod's bundle, which the
+// engine removes, and among the last reports of all pods.
+func (s *Sandbox) report(f *Failure) {
+	errs := []error{failure.Keep(s.options.Config.Runtime.FailuresDir(), f)}
+	if bundle := s.options.Bundle; bundle != "" {
+		err := f.Write(filepath.Join(bundle, failure.FileName))
+		if !errors.Is(err, fs.ErrNotExist) { // else the engine was quick
+			errs = append(errs, err)
+		}
 	}
+	if err := errors.Join(errs...); err != nil {
+		s.log.WithError(err).Warn("cannot store why the pod failed")
+	}
+}
+
+// classify finds the code of an error of a step.
+func classify(step string, err error) failure.Code {
+	code, known := failure.CodeOf(err)
+	switch {
+	case known:
+		return code
+	case errors.Is(err, errStopped):
+		return failure.Stopped
+	case errors.Is(err, context.Canceled):
+		return failure.Cancelled
+	case exhausted(err):
+		return failure.HostExhausted
+	}
+	return stepCode(step, err)
+}
+
+// stepCode is the code of an error that says no more than where it happened.
+func stepCode(step string, err error) failure.Code {
+	unsupported := errdefs.IsNotImplemented(err)
 	switch step {
 	case StepCgroup:
-		return CodeCgroupFailed
+		return failure.CgroupFailed
+	case StepDirectory:
+		return failure.StateDirFailed
 	case StepNetNS, StepNetwork, StepGuestNetwork:
-		if errors.Is(err, errdefs.ErrNotImplemented) {
-			return CodeNetworkUnsupported
+		if unsupported {
+			return failure.NetworkUnsupported
 		}
-		return CodeNetworkFailed
+		return failure.NetworkFailed
 	case StepShare:
-		return CodeShareFailed
-	case StepClone, StepVM:
-		if errors.Is(err, errdefs.ErrInvalidArgument) {
-			return CodeConfigInvalid
+		return failure.ShareFailed
+	case StepCheck, StepClone, StepVM:
+		switch {
+		case unsupported:
+			return failure.Unsupported
+		case errdefs.IsInvalidArgument(err):
+			return failure.ConfigInvalid
+		case step != StepCheck:
+			return failure.VMMFailed
 		}
-		return CodeVMMFailed
 	case StepAgent:
 		if errors.Is(err, context.DeadlineExceeded) {
-			return CodeAgentTimeout
+			return failure.AgentTimeout
 		}
-		return CodeAgentFailed
+		return failure.AgentFailed
 	case StepGuestSandbox:
-		return CodeAgentFailed
+		return failure.AgentFailed
 	}
-	return CodeInternal
+	return failure.Internal
+}
+
+// exhausted tells whether the host had no more of something. Errors of the guest do
+// not look like this: they come as text.
+func exhausted(err error) bool {
+	lacks := func(errno syscall.Errno) bool { return errors.Is(err, errno) }
+	if slices.ContainsFunc([]syscall.Errno{syscall.ENOSPC, syscall.EDQUOT, syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM}, lacks) {
+		return true
+	}
+	// The limit of processes has the number of a call that is to be tried again.
+	var at *os.PathError
+	return errors.As(err, &at) && at.Op == "fork/exec" && errors.Is(at, syscall.EAGAIN)
 }
 
 // closed tells whether a channel is closed.
@@ -127,20 +134,4 @@ func closed(c <-chan struct{}) bool {
 	default:
 		return false
 	}
-}
-
-// failureFile is the form of failure.json.
-type failureFile struct {
-	Step    string    `json:"step"`
-	Code    Code      `json:"code"`
-	Cause   string    `json:"cause"`
-	Remedy  string    `json:"remedy"`
-	Console string    `json:"console,omitempty"`
-	VMMLog  string    `json:"vmm_log,omitempty"`
-	At      time.Time `json:"at"`
-}
-
-// write stores the failure at path.
-func (f *Failure) write(path string) error {
-	return writeJSON(path, failureFile{f.Step, f.Code, f.Cause.Error(), f.Remedy, f.Console, f.VMMLog, f.At})
 }

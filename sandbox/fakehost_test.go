@@ -40,6 +40,8 @@ type fakeHost struct {
 	// covered are the memory limits that the pod's group was made with and updated to.
 	covered []int64
 	served  ShareConfig
+	// oomKills is what the pod's group says of the host's kernel.
+	oomKills uint64
 	// changed tells a watcher of the namespace.
 	changed chan struct{}
 	// steered has the address of a loopback that is steered.
@@ -134,7 +136,11 @@ func (c fakeCgroup) Update(l hostcgroup.Limits) error {
 	}
 	return c.h.fail["limits"]
 }
-func (fakeCgroup) OOMKills() (uint64, error) { return 0, nil }
+func (c fakeCgroup) OOMKills() (uint64, error) {
+	c.h.mu.Lock()
+	defer c.h.mu.Unlock()
+	return c.h.oomKills, nil
+}
 
 type fakeNetwork struct{ h *fakeHost }
 
@@ -249,6 +255,8 @@ type fixture struct {
 	agent *fakeAgent
 	vm    *fakeVM
 	pod   *Sandbox
+	// cancel ends the context of the start.
+	cancel context.CancelFunc
 }
 
 func newFixture(t *testing.T, change ...func(*Options)) *fixture {
@@ -305,6 +313,8 @@ func (f *fixture) clean() {
 		switch rel, _ := filepath.Rel(stateDir, path); {
 		case err != nil:
 			return err
+		case rel == "failures":
+			return filepath.SkipDir // they stay, a few of them
 		case rel == "." || rel == "sbs" || rel == "vm":
 			return nil
 		}

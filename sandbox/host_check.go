@@ -16,6 +16,7 @@ import (
 	"github.com/containerd/errdefs"
 
 	"github.com/katapod/katapod/sandbox/config"
+	"github.com/katapod/katapod/sandbox/failure"
 )
 
 // checkFiles is the real Drivers.Check: it finds the files that the
@@ -23,24 +24,24 @@ import (
 func checkFiles(c config.Config) error {
 	h := c.Hypervisor
 	needed := []struct {
-		code       Code
+		code       failure.Code
 		what, path string
 		program    bool
 	}{
-		{CodeVMMMissing, "the hypervisor " + h.Name, h.Path, true},
-		{CodeKernelMissing, "the guest kernel", h.Kernel, false},
-		{CodeImageMissing, "the guest initrd", h.Initrd, false},
-		{CodeImageMissing, "the guest image", h.Image, false},
-		{CodeVirtiofsdMissing, "virtiofsd", h.Virtiofsd(), true},
+		{failure.VMMMissing, "the hypervisor " + h.Name, h.Path, true},
+		{failure.KernelMissing, "the guest kernel", h.Kernel, false},
+		{failure.ImageMissing, "the guest initrd", h.Initrd, false},
+		{failure.ImageMissing, "the guest image", h.Image, false},
+		{failure.VirtiofsdMissing, "virtiofsd", h.Virtiofsd(), true},
 	}
 	for _, n := range needed {
-		optional := n.path == "" && n.code == CodeImageMissing && h.Image+h.Initrd != "" ||
-			n.code == CodeVirtiofsdMissing && h.SharedFS != config.SharedFSVirtioFS
+		optional := n.path == "" && n.code == failure.ImageMissing && h.Image+h.Initrd != "" ||
+			n.code == failure.VirtiofsdMissing && h.SharedFS != config.SharedFSVirtioFS
 		if optional {
 			continue
 		}
 		if err := checkFile(n.what, n.path, n.program); err != nil {
-			return withCode(n.code, err)
+			return failure.With(n.code, err)
 		}
 	}
 	return nil

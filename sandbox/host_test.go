@@ -19,6 +19,7 @@ import (
 
 	"github.com/katapod/katapod/hypervisor/hypervisortest"
 	"github.com/katapod/katapod/sandbox/config"
+	"github.com/katapod/katapod/sandbox/failure"
 	"github.com/katapod/katapod/sandbox/storage"
 )
 
@@ -76,17 +77,17 @@ func TestCheckFiles(t *testing.T) {
 	}
 	for _, c := range []struct {
 		name string
-		code Code
+		code failure.Code
 		set  func(*config.Hypervisor)
 	}{
-		{"no VMM", CodeVMMMissing, func(h *config.Hypervisor) { h.Path = dir + "/no" }},
-		{"VMM not executable", CodeVMMMissing, func(h *config.Hypervisor) { h.Path = h.Kernel }},
-		{"no kernel", CodeKernelMissing, func(h *config.Hypervisor) { h.Kernel = dir + "/no" }},
-		{"empty kernel", CodeKernelMissing, func(h *config.Hypervisor) { h.Kernel = file("empty", "", 0o644) }},
-		{"kernel is a directory", CodeKernelMissing, func(h *config.Hypervisor) { h.Kernel = dir }},
-		{"no image", CodeImageMissing, func(h *config.Hypervisor) { h.Image = dir + "/no" }},
-		{"neither image nor initrd", CodeImageMissing, func(h *config.Hypervisor) { h.Image = "" }},
-		{"no virtiofsd", CodeVirtiofsdMissing, func(h *config.Hypervisor) { h.VirtioFSDaemon = dir + "/no" }},
+		{"no VMM", failure.VMMMissing, func(h *config.Hypervisor) { h.Path = dir + "/no" }},
+		{"VMM not executable", failure.VMMMissing, func(h *config.Hypervisor) { h.Path = h.Kernel }},
+		{"no kernel", failure.KernelMissing, func(h *config.Hypervisor) { h.Kernel = dir + "/no" }},
+		{"empty kernel", failure.KernelMissing, func(h *config.Hypervisor) { h.Kernel = file("empty", "", 0o644) }},
+		{"kernel is a directory", failure.KernelMissing, func(h *config.Hypervisor) { h.Kernel = dir }},
+		{"no image", failure.ImageMissing, func(h *config.Hypervisor) { h.Image = dir + "/no" }},
+		{"neither image nor initrd", failure.ImageMissing, func(h *config.Hypervisor) { h.Image = "" }},
+		{"no virtiofsd", failure.VirtiofsdMissing, func(h *config.Hypervisor) { h.VirtioFSDaemon = dir + "/no" }},
 	} {
 		bad := good
 		c.set(&bad.Hypervisor)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/katapod/katapod/protocols/agentpb"
+	"github.com/katapod/katapod/sandbox/failure"
 )
 
 // liveness is how the agent of a pod that runs is found to hang: every so often
@@ -50,7 +51,7 @@ func (s *Sandbox) watchAgent() {
 		missed++
 		s.log.WithField("missed", missed).Warn("the agent in the guest did not answer in time")
 		if missed >= s.liveness.misses {
-			s.died(withCode(CodeAgentLost, fmt.Errorf("the agent in the guest has not answered for %v, %d questions in a row: the guest or its VMM hangs",
+			s.died(failure.With(failure.GuestHangs, fmt.Errorf("the agent in the guest has not answered for %v, %d questions in a row: the guest or its VMM hangs",
 				time.Since(heard).Round(time.Millisecond), missed)))
 			return
 		}

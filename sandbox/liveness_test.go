@@ -10,6 +10,8 @@ import (
 
 	"github.com/containerd/errdefs"
 	"golang.org/x/sys/unix"
+
+	"github.com/katapod/katapod/sandbox/failure"
 )
 
 // quick finds a fake agent that hangs at once.
@@ -35,7 +37,7 @@ func TestAgentThatHangs(t *testing.T) {
 	f := hangFixture(t, func(int64) bool { return true })
 	await(t, f.pod.Done(), "the end of a pod whose agent hangs")
 	got := f.pod.Failure()
-	if got == nil || got.Code != CodeAgentLost || got.Step != stepRunning {
+	if got == nil || got.Code != failure.GuestHangs || got.Step != failure.StepRunning {
 		t.Fatalf("failure %v", got)
 	}
 	for _, says := range []string{"has not answered for", "3 questions in a row"} {
@@ -82,7 +84,7 @@ func TestVMThatHangs(t *testing.T) {
 	}
 	await(t, pod.Done(), "the pod's end")
 	t.Log(pod.Failure())
-	if got := pod.Failure(); got.Code != CodeAgentLost {
+	if got := pod.Failure(); got.Code != failure.GuestHangs {
 		t.Errorf("code %s", got.Code)
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/containerd/log"
 
+	"github.com/katapod/katapod/sandbox/failure"
 	"github.com/katapod/katapod/sandbox/ledger"
 	"github.com/katapod/katapod/sandbox/sizing"
 )
@@ -71,6 +72,9 @@ func New(o Options, d Drivers) (*Sandbox, error) {
 	book, err := ledger.Open(dirs.ledger())
 	if err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dirs.state))
+	}
+	if err := failure.Forget(o.Config.Runtime.FailuresDir(), o.Namespace, o.ID); err != nil {
+		log.L.WithField("sandbox", o.ID).WithError(err).Warn("the failure report of an earlier pod of this id stays")
 	}
 	s := &Sandbox{
 		options:    o,
@@ -175,7 +179,7 @@ func (s *Sandbox) up() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.life.over() {
-		return &stepError{step: stepRunning, err: context.Cause(s.life.ctx)}
+		return &stepError{step: failure.StepRunning, err: context.Cause(s.life.ctx)}
 	}
 	to, err := next(podTransitions(), s.name(), s.state, onUp)
 	if err != nil {

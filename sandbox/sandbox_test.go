@@ -17,6 +17,7 @@ import (
 
 	"github.com/katapod/katapod/network"
 	"github.com/katapod/katapod/protocols/agentpb"
+	"github.com/katapod/katapod/sandbox/failure"
 )
 
 func TestPodComesUpAndLeavesNothing(t *testing.T) {
@@ -137,8 +138,8 @@ func TestStopWhileStarting(t *testing.T) {
 	if err := f.pod.Stop(context.Background()); err != nil {
 		t.Fatal(err)
 	}
-	var failure *Failure
-	if err := <-result; !errors.As(err, &failure) || failure.Code != CodeStopped {
+	var failed *Failure
+	if err := <-result; !errors.As(err, &failed) || failed.Code != failure.Stopped {
 		t.Errorf("start: %v", err)
 	}
 }
@@ -181,14 +182,14 @@ func TestEveryStepFails(t *testing.T) {
 func (f *fixture) failsAt(step string, cause error) *Failure {
 	f.t.Helper()
 	err := f.pod.Start(context.Background())
-	var failure *Failure
-	if !errors.As(err, &failure) {
+	var failed *Failure
+	if !errors.As(err, &failed) {
 		f.t.Fatalf("start: %v", err)
 	}
-	if failure.Step != step || !errors.Is(err, cause) || failure.Remedy == "" || failure.Pod != "pod1" {
-		f.t.Errorf("failure %+v, want step %s because of %v", failure, step, cause)
+	if failed.Step != step || !errors.Is(err, cause) || failed.Code.Remedy() == "" || failed.Pod != "pod1" {
+		f.t.Errorf("failure %+v, want step %s because of %v", failed, step, cause)
 	}
-	if f.pod.State() != StateStopped || f.pod.Failure() != failure {
+	if f.pod.State() != StateStopped || f.pod.Failure() != failed {
 		f.t.Errorf("state %s, failure %v", f.pod.State(), f.pod.Failure())
 	}
 	if held := f.pod.resources.ledger.Held(); len(held) > 0 {
@@ -196,7 +197,7 @@ func (f *fixture) failsAt(step string, cause error) *Failure {
 	}
 	await(f.t, f.pod.Done(), "the pod's end")
 	f.clean()
-	return failure
+	return failed
 }
 
 // A failure half-way through a step leaves nothing either, and has its code.
@@ -205,22 +206,22 @@ func TestFailuresHaveCodes(t *testing.T) {
 	unsupported := errdefs.ErrNotImplemented
 	for _, c := range []struct {
 		name, step string
-		code       Code
+		code       failure.Code
 		cause      error
 		set        func(f *fixture)
 	}{
-		{"check", StepCheck, CodeKernelMissing, boom, func(f *fixture) { f.host.fail["check"] = withCode(CodeKernelMissing, boom) }},
-		{"cgroup", StepCgroup, CodeCgroupFailed, boom, func(f *fixture) { f.host.fail["cgroup"] = boom }},
-		{"scan", StepNetwork, CodeNetworkFailed, boom, func(f *fixture) { f.host.fail["scan"] = boom }},
-		{"tap", StepNetwork, CodeNetworkFailed, boom, func(f *fixture) { f.host.fail["tap"] = boom }},
-		{"tap of a strange kind", StepNetwork, CodeNetworkUnsupported, unsupported, func(f *fixture) { f.host.fail["tap"] = unsupported }},
-		{"mount", StepShare, CodeShareFailed, boom, func(f *fixture) { f.host.fail["mount"] = boom }},
-		{"virtiofsd", StepShare, CodeShareFailed, boom, func(f *fixture) { f.host.fail["share"] = boom }},
-		{"vm", StepVM, CodeVMMFailed, boom, func(f *fixture) { f.vm.startErr = boom }},
-		{"vm configuration", StepVM, CodeConfigInvalid, errdefs.ErrInvalidArgument, func(f *fixture) { f.vm.startErr = errdefs.ErrInvalidArgument }},
-		{"guest interface", StepGuestNetwork, CodeNetworkFailed, errdefs.ErrInvalidArgument, func(f *fixture) { f.agent.failAt("UpdateInterface", errdefs.ErrInvalidArgument) }},
-		{"guest sandbox", StepGuestSandbox, CodeAgentFailed, errdefs.ErrInvalidArgument, func(f *fixture) { f.agent.failAt("CreateSandbox", errdefs.ErrInvalidArgument) }},
-		{"health", StepAgent, CodeAgentFailed, errdefs.ErrUnavailable, func(f *fixture) { f.agent.failAt("Check", errdefs.ErrUnavailable) }},
+		{"check", StepCheck, failure.KernelMissing, boom, func(f *fixture) { f.host.fail["check"] = failure.With(failure.KernelMissing, boom) }},
+		{"cgroup", StepCgroup, failure.CgroupFailed, boom, func(f *fixture) { f.host.fail["cgroup"] = boom }},
+		{"scan", StepNetwork, failure.NetworkFailed, boom, func(f *fixture) { f.host.fail["scan"] = boom }},
+		{"tap", StepNetwork, failure.NetworkFailed, boom, func(f *fixture) { f.host.fail["tap"] = boom }},
+		{"tap of a strange kind", StepNetwork, failure.NetworkUnsupported, unsupported, func(f *fixture) { f.host.fail["tap"] = unsupported }},
+		{"mount", StepShare, failure.ShareFailed, boom, func(f *fixture) { f.host.fail["mount"] = boom }},
+		{"virtiofsd", StepShare, failure.ShareFailed, boom, func(f *fixture) { f.host.fail["share"] = boom }},
+		{"vm", StepVM, failure.VMMFailed, boom, func(f *fixture) { f.vm.startErr = boom }},
+		{"vm configuration", StepVM, failure.ConfigInvalid, errdefs.ErrInvalidArgument, func(f *fixture) { f.vm.startErr = errdefs.ErrInvalidArgument }},
+		{"guest interface", StepGuestNetwork, failure.NetworkFailed, errdefs.ErrInvalidArgument, func(f *fixture) { f.agent.failAt("UpdateInterface", errdefs.ErrInvalidArgument) }},
+		{"guest sandbox", StepGuestSandbox, failure.AgentFailed, errdefs.ErrInvalidArgument, func(f *fixture) { f.agent.failAt("CreateSandbox", errdefs.ErrInvalidArgument) }},
+		{"health", StepAgent, failure.AgentFailed, errdefs.ErrUnavailable, func(f *fixture) { f.agent.failAt("Check", errdefs.ErrUnavailable) }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			f := newFixture(t, sharesSoon)
@@ -235,7 +236,7 @@ func TestFailuresHaveCodes(t *testing.T) {
 func TestAgentThatNeverCalls(t *testing.T) {
 	f := newFixture(t, func(o *Options) { o.Config.Agent.DialTimeout = 1 })
 	f.vm.bootHangs = true
-	if got := f.failsAt(StepAgent, context.DeadlineExceeded); got.Code != CodeAgentTimeout {
+	if got := f.failsAt(StepAgent, context.DeadlineExceeded); got.Code != failure.AgentTimeout {
 		t.Errorf("code %s", got.Code)
 	}
 }
@@ -249,8 +250,8 @@ func TestStartWhoseCallerGivesUp(t *testing.T) {
 		}
 		return nil
 	}
-	var failure *Failure
-	if err := f.pod.Start(ctx); !errors.As(err, &failure) || failure.Code != CodeCancelled || failure.Step != StepVM {
+	var failed *Failure
+	if err := f.pod.Start(ctx); !errors.As(err, &failed) || failed.Code != failure.Cancelled || failed.Step != StepVM {
 		t.Fatalf("start: %v", err)
 	}
 	f.clean()
@@ -258,7 +259,7 @@ func TestStartWhoseCallerGivesUp(t *testing.T) {
 
 func TestTooLargeAPod(t *testing.T) {
 	f := newFixture(t, func(o *Options) { o.Resources.MemoryBytes = 1 << 40 })
-	if got := f.failsAt(StepCheck, errdefs.ErrFailedPrecondition); got.Code != CodeTooLarge {
+	if got := f.failsAt(StepCheck, errdefs.ErrFailedPrecondition); got.Code != failure.TooLarge {
 		t.Errorf("code %s", got.Code)
 	}
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/containerd/errdefs"
 
+	"github.com/katapod/katapod/sandbox/failure"
 	"github.com/katapod/katapod/sandbox/storage"
 )
 
@@ -75,6 +76,6 @@ func (s *Sandbox) refuseBinds() error {
 	if len(s.sandboxBinds()) == 0 {
 		return nil
 	}
-	return withCode(CodeConfigInvalid, fmt.Errorf(
+	return failure.With(failure.ConfigInvalid, fmt.Errorf(
 		"sandbox_bind_mounts need a file system shared with the guest, but shared_fs is \"none\": %w", errdefs.ErrInvalidArgument))
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/containerd/errdefs"
 
+	"github.com/katapod/katapod/sandbox/failure"
 	"github.com/katapod/katapod/sandbox/storage"
 )
 
@@ -36,19 +37,19 @@ func TestSandboxBindMountsThatCannotBe(t *testing.T) {
 	dir := t.TempDir()
 	for name, c := range map[string]struct {
 		change func(*Options)
-		code   Code
+		code   failure.Code
 		cause  error
 	}{
-		"absent":    {func(o *Options) { o.Config.Runtime.SandboxBindMounts = []string{"/no/such"} }, CodeShareFailed, fs.ErrNotExist},
-		"same name": {func(o *Options) { o.Config.Runtime.SandboxBindMounts = []string{dir, dir + ":rw"} }, CodeShareFailed, fs.ErrExist},
+		"absent":    {func(o *Options) { o.Config.Runtime.SandboxBindMounts = []string{"/no/such"} }, failure.ShareFailed, fs.ErrNotExist},
+		"same name": {func(o *Options) { o.Config.Runtime.SandboxBindMounts = []string{dir, dir + ":rw"} }, failure.ShareFailed, fs.ErrExist},
 		"no share": {func(o *Options) {
 			o.Config.Runtime.SandboxBindMounts, o.Config.Hypervisor.SharedFS = []string{dir}, "none"
-		}, CodeConfigInvalid, errdefs.ErrInvalidArgument},
+		}, failure.ConfigInvalid, errdefs.ErrInvalidArgument},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFixture(t, c.change)
 			step := StepShare
-			if c.code == CodeConfigInvalid {
+			if c.code == failure.ConfigInvalid {
 				step = StepCheck
 			}
 			got := f.failsAt(step, c.cause)

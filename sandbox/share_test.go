@@ -19,6 +19,7 @@ import (
 	"github.com/katapod/katapod/hypervisor"
 	"github.com/katapod/katapod/protocols/agentpb"
 	"github.com/katapod/katapod/sandbox/config"
+	"github.com/katapod/katapod/sandbox/failure"
 	"github.com/katapod/katapod/sandbox/storage"
 )
 
@@ -261,7 +262,7 @@ func TestTheDeathOfALateSharesDaemon(t *testing.T) {
 		t.Errorf("exit code %d", code)
 	}
 	await(t, f.pod.Done(), "the pod's end")
-	if got := f.pod.Failure(); got == nil || got.Code != CodeVirtiofsdDied {
+	if got := f.pod.Failure(); got == nil || got.Code != failure.VirtiofsdDied {
 		t.Errorf("failure %v", got)
 	}
 }

@@ -47,14 +47,3 @@ func TestOtherEventsAreRefused(t *testing.T) {
 		}
 	}
 }
-
-func TestEveryCodeHasARemedy(t *testing.T) {
-	for _, c := range Codes() {
-		if c.Remedy() == "" {
-			t.Errorf("code %s has no remedy", c)
-		}
-	}
-	if Code("no such code").Remedy() != "" {
-		t.Error("an unknown code has a remedy")
-	}
-}

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 
+	"github.com/katapod/katapod/sandbox/failure"
 	"github.com/katapod/katapod/sandbox/hostcgroup"
 	"github.com/katapod/katapod/sandbox/sizing"
 )
@@ -18,7 +19,7 @@ import (
 func (s *Sandbox) startCgroup(ctx context.Context) error {
 	path, err := s.cgroupPath()
 	if err != nil {
-		return withCode(CodeConfigInvalid, err)
+		return failure.With(failure.ConfigInvalid, err)
 	}
 	c := s.options.Config
 	limits := sizing.HostLimits(s.options.Resources, s.size(), c.Hypervisor.Name)
@@ -71,7 +72,7 @@ func (s *Sandbox) adopt(pid int) error {
 		return nil
 	}
 	if err := group.Add(pid); err != nil {
-		return withCode(CodeCgroupFailed, fmt.Errorf("put process %d in the pod's cgroup: %w", pid, err))
+		return failure.With(failure.CgroupFailed, fmt.Errorf("put process %d in the pod's cgroup: %w", pid, err))
 	}
 	return nil
 }

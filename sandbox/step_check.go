@@ -8,6 +8,7 @@ import (
 
 	"github.com/containerd/errdefs"
 
+	"github.com/katapod/katapod/sandbox/failure"
 	"github.com/katapod/katapod/sandbox/sizing"
 )
 
@@ -34,10 +35,10 @@ func (s *Sandbox) check(context.Context) error {
 	}
 	size, err := sizing.VM(s.options.Resources, bounds)
 	if errdefs.IsFailedPrecondition(err) {
-		return withCode(CodeTooLarge, err)
+		return failure.With(failure.TooLarge, err)
 	}
 	if err != nil {
-		return withCode(CodeConfigInvalid, err)
+		return failure.With(failure.ConfigInvalid, err)
 	}
 	s.parts.with(func(p *parts) { p.bounds, p.size = bounds, size })
 	return nil

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/katapod/katapod/hypervisor"
+	"github.com/katapod/katapod/sandbox/failure"
 )
 
 // startVM boots the VM with the network devices that the pod has so far, or lets
@@ -32,7 +33,7 @@ func (s *Sandbox) startVM(ctx context.Context) error {
 	s.network.closeFiles() // the VMM has its own
 	if err != nil {
 		if code, known := vmCode(err); known {
-			return withCode(code, err)
+			return failure.With(code, err)
 		}
 		return err
 	}

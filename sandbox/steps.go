@@ -28,8 +28,6 @@ const (
 	StepGuestSandbox = "guest-sandbox"
 	// StepMemory is done when the VM needs more than it has, see needMemory.
 	StepMemory = "memory"
-	// stepRunning is where a pod was that died after its start.
-	stepRunning = "running"
 )
 
 // step is one part of the start. undo may be nil; it is called when run was,

@@ -10,6 +10,7 @@ import (
 
 	"github.com/katapod/katapod/hypervisor"
 	"github.com/katapod/katapod/network"
+	"github.com/katapod/katapod/sandbox/failure"
 )
 
 func TestOpenVhostNet(t *testing.T) {
@@ -60,11 +61,11 @@ func vhostNet(t *testing.T, off bool, want int) {
 func TestVhostNetThatIsRefused(t *testing.T) {
 	f := newFixture(t)
 	f.host.fail["vhost"] = os.ErrPermission
-	var failure *Failure
-	if err := f.pod.Start(background); !errors.As(err, &failure) || failure.Code != CodeNetworkFailed {
+	var failed *Failure
+	if err := f.pod.Start(background); !errors.As(err, &failed) || failed.Code != failure.NetworkFailed {
 		t.Fatalf("start: %v", err)
 	}
-	wantIs(t, "start", failure, os.ErrPermission)
+	wantIs(t, "start", failed, os.ErrPermission)
 	f.clean()
 }
 

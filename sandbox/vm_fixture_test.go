@@ -55,6 +55,7 @@ func realPod(t *testing.T, change ...func(*Options)) *Sandbox {
 	t.Cleanup(func() {
 		_ = os.Remove(filepath.Join(state, "sbs"))
 		_ = os.Remove(filepath.Join(state, "vm"))
+		_ = os.RemoveAll(c.Runtime.FailuresDir())
 		_ = os.Remove(state)
 	})
 	c.Runtime.StateDir = state

@@ -16,6 +16,7 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 
 	"github.com/katapod/katapod/sandbox/config"
+	"github.com/katapod/katapod/sandbox/failure"
 	"github.com/katapod/katapod/sandbox/ledger"
 	"github.com/katapod/katapod/sandbox/storage"
 )
@@ -130,7 +131,7 @@ func TestVMDeath(t *testing.T) {
 			t.Logf("the process ended after %v", time.Since(began))
 			await(t, pod.Done(), "the pod's end")
 			t.Logf("%v", pod.Failure())
-			want := map[string]Code{"VMM": CodeVMMDied, "virtiofsd": CodeVirtiofsdDied}[victim]
+			want := map[string]failure.Code{"VMM": failure.VMMDied, "virtiofsd": failure.VirtiofsdDied}[victim]
 			if got := pod.Failure(); got.Code != want {
 				t.Errorf("code %s, want %s", got.Code, want)
 			}
@@ -189,7 +190,7 @@ func TestVMGuestPanics(t *testing.T) {
 	began := time.Now()
 	err := pod.Start(background)
 	var f *Failure
-	if !errors.As(err, &f) || f.Code != CodeGuestPanicked {
+	if !errors.As(err, &f) || f.Code != failure.GuestPanicked {
 		t.Fatalf("start: %v", err)
 	}
 	t.Logf("after %v: %v", time.Since(began), err)
@@ -206,7 +207,7 @@ func TestVMCorruptImage(t *testing.T) {
 	}
 	pod := realPod(t, func(o *Options) { o.Config.Hypervisor.Image = image })
 	var f *Failure
-	if err := pod.Start(background); !errors.As(err, &f) || f.Code != CodeImageCorrupt {
+	if err := pod.Start(background); !errors.As(err, &f) || f.Code != failure.ImageCorrupt {
 		t.Fatalf("start: %v", err)
 	}
 }

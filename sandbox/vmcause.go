@@ -8,21 +8,22 @@ import (
 	"github.com/containerd/errdefs"
 
 	"github.com/katapod/katapod/hypervisor"
+	"github.com/katapod/katapod/sandbox/failure"
 )
 
 // vmCode finds the code of what a VMM says about its end, or about a start that
 // failed.
-func vmCode(cause error) (Code, bool) {
+func vmCode(cause error) (failure.Code, bool) {
 	missing := errdefs.IsNotFound(cause)
 	for _, known := range []struct {
 		cause         error
-		absent, other Code
+		absent, other failure.Code
 	}{
-		{hypervisor.ErrGuestPanicked, CodeGuestPanicked, CodeGuestPanicked},
-		{hypervisor.ErrAcceleratorUnusable, CodeAcceleratorUnusable, CodeAcceleratorUnusable},
-		{hypervisor.ErrImage, CodeImageMissing, CodeImageCorrupt},
-		{hypervisor.ErrKernel, CodeKernelMissing, CodeKernelCorrupt},
-		{hypervisor.ErrBinary, CodeVMMMissing, CodeVMMMissing},
+		{hypervisor.ErrGuestPanicked, failure.GuestPanicked, failure.GuestPanicked},
+		{hypervisor.ErrAcceleratorUnusable, failure.AcceleratorUnusable, failure.AcceleratorUnusable},
+		{hypervisor.ErrImage, failure.ImageMissing, failure.ImageCorrupt},
+		{hypervisor.ErrKernel, failure.KernelMissing, failure.KernelCorrupt},
+		{hypervisor.ErrBinary, failure.VMMMissing, failure.VMMMissing},
 	} {
 		switch {
 		case !errors.Is(cause, known.cause):

@@ -10,6 +10,7 @@ import (
 	"github.com/containerd/errdefs"
 
 	"github.com/katapod/katapod/hypervisor"
+	"github.com/katapod/katapod/sandbox/failure"
 )
 
 func TestVMCode(t *testing.T) {
@@ -17,15 +18,15 @@ func TestVMCode(t *testing.T) {
 	missing := func(cause error) error { return hypervisor.Because(cause, errdefs.ErrNotFound) }
 	for _, c := range []struct {
 		err  error
-		code Code
+		code failure.Code
 	}{
-		{hypervisor.Because(hypervisor.ErrGuestPanicked, errors.New("x")), CodeGuestPanicked},
-		{hypervisor.Because(hypervisor.ErrAcceleratorUnusable, errdefs.ErrFailedPrecondition), CodeAcceleratorUnusable},
-		{missing(hypervisor.ErrImage), CodeImageMissing},
-		{corrupt(hypervisor.ErrImage), CodeImageCorrupt},
-		{missing(hypervisor.ErrKernel), CodeKernelMissing},
-		{corrupt(hypervisor.ErrKernel), CodeKernelCorrupt},
-		{corrupt(hypervisor.ErrBinary), CodeVMMMissing},
+		{hypervisor.Because(hypervisor.ErrGuestPanicked, errors.New("x")), failure.GuestPanicked},
+		{hypervisor.Because(hypervisor.ErrAcceleratorUnusable, errdefs.ErrFailedPrecondition), failure.AcceleratorUnusable},
+		{missing(hypervisor.ErrImage), failure.ImageMissing},
+		{corrupt(hypervisor.ErrImage), failure.ImageCorrupt},
+		{missing(hypervisor.ErrKernel), failure.KernelMissing},
+		{corrupt(hypervisor.ErrKernel), failure.KernelCorrupt},
+		{corrupt(hypervisor.ErrBinary), failure.VMMMissing},
 		// Words say nothing: a guest chooses those on its console.
 		{errors.New("the guest image /i: guest panic; the accelerator "), ""},
 	} {

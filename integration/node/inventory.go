@@ -13,6 +13,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/katapod/katapod/sandbox/config"
 )
 
 // Inventory is what exists of a node at one moment, by kind: processes, mounts, interfaces, tc, cgroups, loop
@@ -166,7 +168,8 @@ func (n *Node) listLoops(ctx context.Context) ([]string, error) {
 }
 
 // listFiles looks where runtimes put things: sandbox state, sockets, bundles, network namespaces, /run. What belongs
-// to the node itself or to CNI as a whole is left out, and the VM templates, which are the node's like its images.
+// to the node itself or to CNI as a whole is left out, and the VM templates and reports of failures, which are the
+// node's like its images.
 func (n *Node) listFiles(context.Context) ([]string, error) {
 	inside := "/proc/" + strconv.Itoa(n.keeper.pid()) + "/root/run"
 	var found []string
@@ -179,7 +182,7 @@ func (n *Node) listFiles(context.Context) ([]string, error) {
 				return nil
 			case err != nil:
 				return err
-			case path == n.templates():
+			case path == n.templates(), path == n.failures():
 				return fs.SkipDir
 			case path == top || entry.Name() == n.Name() || permanent(entry.Name()):
 				return nil
@@ -208,6 +211,9 @@ const findings = "/katapod"
 
 // templates is where the kata shim keeps saved VMs for the pods to come.
 func (l Layout) templates() string { return filepath.Join(l.StateDir(), "vm", "template") }
+
+// failures is where the kata shim keeps the last reports of pods that failed, of all that there ever were.
+func (l Layout) failures() string { return config.Runtime{StateDir: l.StateDir()}.FailuresDir() }
 
 // permanent tells the names of directories and files that stay for the next pod whatever the runtime does.
 func permanent(name string) bool {

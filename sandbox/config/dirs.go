@@ -37,3 +37,6 @@ func (r Runtime) VMDir(namespace, id string) string {
 	sum := sha256.Sum256([]byte(id + namespaceMark + namespace))
 	return filepath.Join(r.StateDir, "vm", id[:min(len(id), 8)]+"-"+hex.EncodeToString(sum[:4]))
 }
+
+// FailuresDir holds the last reports of pods that failed, see package failure.
+func (r Runtime) FailuresDir() string { return filepath.Join(r.StateDir, "failures") }

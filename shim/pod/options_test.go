@@ -5,6 +5,7 @@ package pod
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/katapod/katapod/sandbox"
 	"github.com/katapod/katapod/sandbox/config"
+	"github.com/katapod/katapod/sandbox/failure"
 	"github.com/katapod/katapod/sandbox/storage"
 	"github.com/katapod/katapod/shim/podkind"
 )
@@ -158,6 +160,35 @@ func TestPod(t *testing.T) {
 	}
 	if vm.stopped != 2 {
 		t.Errorf("stopped %d times", vm.stopped)
+	}
+}
+
+// What is refused before there is a pod is reported as a failure as well.
+func TestRefused(t *testing.T) {
+	bundle := t.TempDir()
+	for _, c := range []struct {
+		err  error
+		code failure.Code
+	}{
+		{ErrHostNetwork, failure.Unsupported},
+		{fmt.Errorf("the key x: %w", errdefs.ErrInvalidArgument), failure.ConfigInvalid},
+		{fmt.Errorf("read /x: %w", errdefs.ErrNotFound), failure.ConfigInvalid},
+		{failure.With(failure.TooLarge, errdefs.ErrInvalidArgument), failure.TooLarge},
+		{errors.New("boom"), failure.Internal},
+	} {
+		err := Refused("p", "n", bundle, c.err)
+		var f *sandbox.Failure
+		if !errors.As(err, &f) || f.Code != c.code || !errors.Is(err, c.err) || f.Step != failure.StepConfigure {
+			t.Errorf("%v became %v", c.err, err)
+		}
+		if r, err := failure.Read(filepath.Join(bundle, failure.FileName)); err != nil || r.Code != c.code || r.Pod != "p" {
+			t.Errorf("the report beside the bundle is %v, error %v", r, err)
+		}
+	}
+	for _, nowhere := range []string{"", "relative", "/nonexistent"} {
+		if err := Refused("p", "n", nowhere, errdefs.ErrNotFound); err.Error() != Refused("p", "n", "", errdefs.ErrNotFound).Error() {
+			t.Errorf("%q: %v", nowhere, err)
+		}
 	}
 }
 

@@ -75,7 +75,7 @@ func (s *Service) CreateSandbox(ctx context.Context, r *sandboxpb.CreateSandboxR
 	defer s.mu.Unlock()
 	s.creating = false
 	if err != nil {
-		return nil, err
+		return nil, pod.Refused(r.SandboxId, s.Namespace, r.BundlePath, err)
 	}
 	s.plan, s.said = p, words
 	return &sandboxpb.CreateSandboxResponse{}, nil

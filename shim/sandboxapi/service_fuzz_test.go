@@ -17,6 +17,7 @@ import (
 
 	"github.com/katapod/katapod/sandbox"
 	"github.com/katapod/katapod/sandbox/config"
+	"github.com/katapod/katapod/sandbox/failure"
 	"github.com/katapod/katapod/shim/pod"
 	"github.com/katapod/katapod/shim/sandboxapi/sandboxpb"
 	"github.com/katapod/katapod/shim/shimtest"
@@ -240,7 +241,7 @@ func (c *caller) expectNothingLeft(before shimtest.Held) {
 	}
 	for _, e := range entries {
 		switch e.Name() {
-		case "hostname", "hosts", "resolv.conf", "katapod.state-dir":
+		case "hostname", "hosts", "resolv.conf", "katapod.state-dir", failure.FileName:
 		default:
 			c.t.Errorf("%s is left in the bundle", e.Name())
 		}

@@ -23,6 +23,7 @@ import (
 
 	"github.com/katapod/katapod/sandbox"
 	"github.com/katapod/katapod/sandbox/config"
+	"github.com/katapod/katapod/sandbox/failure"
 	"github.com/katapod/katapod/sandbox/hostcgroup"
 	"github.com/katapod/katapod/sandbox/sizing"
 	"github.com/katapod/katapod/shim/pod"
@@ -238,7 +239,7 @@ func TestDeathEndsWaitWithAnErrorCode(t *testing.T) {
 	is(t, "CreateSandbox", b.create(t, fullConfig()), nil)
 	_, err := b.StartSandbox(t.Context(), &sandboxpb.StartSandboxRequest{SandboxId: "pod"})
 	is(t, "StartSandbox", err, nil)
-	b.vm.failure = &sandbox.Failure{Pod: "pod", Step: "running", Code: sandbox.CodeVMMDied, Cause: errors.New("killed")}
+	b.vm.failure = &sandbox.Failure{Pod: "pod", Step: "running", Code: failure.VMMDied, Cause: errors.New("killed")}
 	is(t, "death", b.vm.Stop(t.Context()), nil)
 	waited, err := b.WaitSandbox(t.Context(), &sandboxpb.WaitSandboxRequest{SandboxId: "pod"})
 	if err != nil || waited.ExitStatus != 137 {

@@ -115,11 +115,11 @@ func (s *Service) podOf(ctx context.Context, r *taskapi.CreateTaskRequest, kind 
 	}
 	c, err := s.Configure(ctx, spec.Annotations, option)
 	if err != nil {
-		return nil, err
+		return nil, pod.Refused(r.ID, s.Namespace, r.Bundle, err)
 	}
 	options, err := pod.Origin{ID: r.ID, Namespace: s.Namespace, Bundle: r.Bundle, Kind: kind, Spec: spec, Rootfs: mounts(r.Rootfs)}.Options(c)
 	if err != nil {
-		return nil, err
+		return nil, pod.Refused(r.ID, s.Namespace, r.Bundle, err)
 	}
 	before := s.claimPod(true)
 	vm, err := s.Pod.Begin(ctx, options)

@@ -97,11 +97,7 @@ func (t Tool) report(r checkReport, asJSON bool) error {
 		return err
 	}
 	if !r.Answered {
-		for name, text := range map[string]string{"guest console": r.Console, "VMM": r.VMMLog} {
-			if text != "" {
-				fmt.Fprintf(t.Out, "last words of the %s:\n%s\n", name, text)
-			}
-		}
+		t.lastWords(r.Console, r.VMMLog)
 		return nil
 	}
 	fmt.Fprintf(t.Out, "the agent answered: %s %s on %s, configuration %s\n",

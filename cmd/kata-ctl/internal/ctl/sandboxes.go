@@ -4,7 +4,6 @@ package ctl
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -16,6 +15,7 @@ import (
 	"github.com/containerd/errdefs"
 
 	"github.com/katapod/katapod/sandbox/config"
+	"github.com/katapod/katapod/sandbox/failure"
 )
 
 // pod is one line of the list.
@@ -38,6 +38,11 @@ func (t Tool) sandboxes(_ context.Context, f flags) error {
 	list, err := listPods(c.Runtime.SandboxesDir())
 	if err != nil {
 		return err
+	}
+	reports, unread := failure.Records(c.Runtime.FailuresDir())
+	addFailures(list, reports)
+	if unread != nil {
+		fmt.Fprintf(t.Err, "kata-ctl sandboxes: %v\n", unread)
 	}
 	if f.json {
 		return t.writeJSON(list)
@@ -70,6 +75,17 @@ func listPods(dir string) ([]pod, error) {
 	return list, nil
 }
 
+// addFailures says of which pods it is known that they failed.
+func addFailures(list []pod, reports []*failure.Report) {
+	for _, r := range reports {
+		for i := range list {
+			if p := &list[i]; p.ID == r.Pod && p.Namespace == r.Namespace {
+				p.State, p.Since, p.Reason = "failed", r.At, fmt.Sprintf("%v [%s]", r.Cause, r.Code)
+			}
+		}
+	}
+}
+
 // findPod is the directory of the pod of that name: its id, or its id and its
 // namespace as "id@namespace".
 func findPod(all, name string) (string, error) {
@@ -100,19 +116,5 @@ func describe(dir string, made time.Time) pod {
 	if info, err := os.Stat(filepath.Join(dir, "timeline.json")); err == nil {
 		p.State, p.Since = "up", info.ModTime()
 	}
-	text, err := os.ReadFile(filepath.Join(dir, "failure.json"))
-	if err != nil {
-		return p
-	}
-	var failure struct {
-		Code, Cause string
-		At          time.Time
-	}
-	p.State = "failed"
-	if err := json.Unmarshal(text, &failure); err != nil {
-		p.Reason = "failure.json cannot be read: " + err.Error()
-		return p
-	}
-	p.Since, p.Reason = failure.At, failure.Cause+" ["+failure.Code+"]"
 	return p
 }

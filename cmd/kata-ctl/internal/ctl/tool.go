@@ -45,6 +45,7 @@ func commands() []command {
 	return []command{
 		{"check", "", "boot a VM as a pod would and ask its agent; exit 0 only if it answers", Tool.check},
 		{"env", "", "show what pods on this host run with, and why", Tool.env},
+		{"failure", "[<sandbox id>]", "show why a pod failed, or list the last that did", Tool.failure},
 		{"sandboxes", "", "list the pods that have state on this host", Tool.sandboxes},
 		{"template", "[list|make|check|remove <key>|remove all]", "show, make, check or remove the saved VMs that pods start from", Tool.template},
 		{"timeline", "<sandbox id>", "show how long each step of a pod's start took", Tool.timeline},

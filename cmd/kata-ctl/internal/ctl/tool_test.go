@@ -147,8 +147,7 @@ func TestTimelineAndSandboxes(t *testing.T) {
 	}
 	files := map[string]string{
 		"up@k8s.io/timeline.json":     `{"steps":[{"name":"agent","start_ms":2,"duration_ms":3.25}]}`,
-		"failed@k8s.io/failure.json":  `{"code":"vmm-died","cause":"killed","at":"2026-01-02T03:04:05Z"}`,
-		"broken@k8s.io/failure.json":  `{`,
+		"failed@k8s.io/timeline.json": `{"steps":[]}`,
 		"broken@k8s.io/timeline.json": `nonsense`,
 		"starting@k8s.io/ledger":      "",
 		"twice@one/timeline.json":     `{"steps":[{"name":"one"}]}`,
@@ -178,6 +177,8 @@ func TestTimelineAndSandboxes(t *testing.T) {
 	if got := tool(t, nil, "timeline", "-config", path, "twice@two"); got.code != 0 || !strings.Contains(got.out, "two") {
 		t.Errorf("%+v", got)
 	}
+	report := `{"pod":"failed","namespace":"k8s.io","code":"vmm-died","cause":"killed","at":"2026-01-02T03:04:05Z"}`
+	writeRecord(t, state, "failed@k8s.io.json", report)
 	var list []pod
 	got := tool(t, nil, "sandboxes", "-config", path, "-json")
 	if err := json.Unmarshal([]byte(got.out), &list); err != nil {
@@ -187,7 +188,7 @@ func TestTimelineAndSandboxes(t *testing.T) {
 	for _, p := range list {
 		states[p.Namespace+"/"+p.ID] = p.State
 	}
-	if fmt.Sprint(states) != "map[k8s.io/broken:failed k8s.io/failed:failed k8s.io/starting:starting k8s.io/up:up one/twice:up two/twice:up]" {
+	if fmt.Sprint(states) != "map[k8s.io/broken:up k8s.io/failed:failed k8s.io/starting:starting k8s.io/up:up one/twice:up two/twice:up]" {
 		t.Errorf("states %v", states)
 	}
 	if got := tool(t, nil, "sandboxes", "-config", path); !strings.Contains(got.out, "killed [vmm-died]") {
