@@ -52,7 +52,7 @@ func TestCommandLine(t *testing.T) {
 -device virtio-balloon-pci,id=balloon,free-page-reporting=off,deflate-on-oom=on,bus=pcie.0,addr=0x3
 -device pvpanic-pci,bus=pcie.0,addr=0x4
 -blockdev {"driver":"raw","file":{"driver":"file","filename":"/i"},"node-name":"node-image","read-only":true}
--device {"addr":"0x5","bus":"pcie.0","disable-legacy":"on","drive":"node-image","driver":"virtio-blk-pci","id":"disk-image","serial":"image"}
+-device {"addr":"0x5","bus":"pcie.0","disable-legacy":"on","drive":"node-image","driver":"virtio-blk-pci","id":"disk-image","opt_io_size":262144,"serial":"image"}
 -device pci-bridge,id=later,chassis_nr=1,shpc=on,bus=pcie.0,addr=0x1e`
 	cfg, in := plain()
 	if got := render(commandLine(cfg, in)); got != want {

@@ -30,12 +30,23 @@ func blockNode(d hypervisor.Disk, driver string) map[string]any {
 	return node
 }
 
+// readAtOnce is the size in bytes in which a read-only disk is best read. Linux
+// reads twice as much ahead. With its own 128 KiB an EROFS file was read at 280
+// MB/s under translation, with 512 KiB at 800, with 2 MiB at 950; what a program's
+// page fault reads around itself grows as well, and memory with it.
+const readAtOnce = 256 << 10
+
 // diskDevice is the guest's view of a disk.
 func diskDevice(d hypervisor.Disk, bus string, slot int) map[string]any {
-	return map[string]any{
+	dev := map[string]any{
 		"driver": "virtio-blk-pci", "id": diskDeviceID(d.ID), "drive": nodeName(d.ID),
 		"serial": d.ID, "disable-legacy": "on", "bus": bus, "addr": pciAddr(slot),
 	}
+	if d.ReadOnly {
+		// Not of others: a file system that is made there would be laid out by it.
+		dev["opt_io_size"] = readAtOnce
+	}
+	return dev
 }
 
 // nicDevice is the guest's view of a network device.

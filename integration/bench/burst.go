@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-const burstName = "20 pods at once: all running"
+const burstName = "20 pods at once, all running"
 
 const burstSize = 20
 
@@ -57,7 +57,7 @@ func (b *bench) removeAll(ctx context.Context, pods []pod) error {
 	var group errgroup.Group
 	group.SetLimit(8)
 	for _, p := range pods {
-		group.Go(func() error { return b.Remove(ctx, p) })
+		group.Go(func() error { return b.remove(ctx, p) })
 	}
 	return group.Wait()
 }

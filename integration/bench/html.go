@@ -19,40 +19,47 @@ type chart struct {
 	HasRunc, HasBefore       bool
 }
 
+// document is what the page shows.
+type document struct {
+	Charts []chart
+	Curves []curve
+}
+
 // html is a page that needs nothing but itself.
-func html(all []figure, earlier map[string]figure) ([]byte, error) {
+func html(r results) ([]byte, error) {
 	parsed, err := template.New("report").Funcs(template.FuncMap{"number": number, "answer": answer}).Parse(page)
 	if err != nil {
 		return nil, fmt.Errorf("read the template of the page: %w", err)
 	}
-	var charts []chart
-	for _, f := range all {
-		charts = append(charts, newChart(f, earlier))
+	shown := document{Curves: r.curves}
+	for _, f := range r.figures {
+		shown.Charts = append(shown.Charts, newChart(f, r.earlier))
 	}
 	var out bytes.Buffer
-	if err := parsed.Execute(&out, charts); err != nil {
+	if err := parsed.Execute(&out, shown); err != nil {
 		return nil, fmt.Errorf("fill the page of figures: %w", err)
 	}
 	return out.Bytes(), nil
 }
 
 func newChart(f figure, earlier map[string]figure) chart {
-	c := chart{figure: f}
-	longest := max(f.Median, f.P95)
-	if f.RuncMedian != nil {
-		c.HasRunc, longest = true, max(longest, *f.RuncMedian)
+	before := earlier[f.Figure].Median
+	c := chart{figure: f, HasRunc: f.RuncMedian != nil, HasBefore: before != nil}
+	longest := 0.0
+	for _, v := range []*float64{f.Median, f.P95, f.RuncMedian, before} {
+		longest = max(longest, value(v))
 	}
-	e, found := earlier[f.Figure]
-	if found {
-		c.HasBefore, longest = true, max(longest, e.Median)
-	}
-	if longest <= 0 {
-		return c
-	}
-	percent := func(v float64) float64 { return 100 * v / longest }
-	c.Ours, c.Tail, c.Before = percent(f.Median), percent(f.P95), percent(e.Median)
-	if c.HasRunc {
-		c.Runc = percent(*f.RuncMedian)
+	if longest > 0 {
+		percent := func(v *float64) float64 { return 100 * value(v) / longest }
+		c.Ours, c.Tail, c.Runc, c.Before = percent(f.Median), percent(f.P95), percent(f.RuncMedian), percent(before)
 	}
 	return c
+}
+
+// value is 0 for what was not measured.
+func value(v *float64) float64 {
+	if v == nil {
+		return 0
+	}
+	return *v
 }

@@ -24,7 +24,9 @@ import (
 // options are what the command line says.
 type options struct {
 	out     string
+	name    string
 	runs    int
+	crowd   int
 	only    *regexp.Regexp
 	earlier string
 }
@@ -33,6 +35,8 @@ func main() {
 	var o options
 	flag.StringVar(&o.out, "out", "out", "the project's build output, which the report goes to as well")
 	flag.IntVar(&o.runs, "runs", 10, "pods of each kind; what takes long is done less often")
+	flag.StringVar(&o.name, "name", "kpnode-bench", "name of the node; one of each name runs at a time")
+	flag.IntVar(&o.crowd, "pods", 100, "idle pods of the density suite")
 	only := flag.String("only", "", "run just the suites whose name matches this regular expression")
 	flag.StringVar(&o.earlier, "compare", "", "a bench.json of an earlier run, shown beside this one")
 	flag.Parse()
@@ -55,6 +59,9 @@ func run(ctx context.Context, o options) (err error) {
 	if o.runs < 1 {
 		return fmt.Errorf("-runs is %d and has to be at least 1", o.runs)
 	}
+	if o.crowd < leastCrowd {
+		return fmt.Errorf("-pods is %d and has to be at least %d", o.crowd, leastCrowd)
+	}
 	earlier, err := readEarlier(o.earlier)
 	if err != nil {
 		return err
@@ -64,7 +71,7 @@ func run(ctx context.Context, o options) (err error) {
 		return err
 	}
 	progress := node.NewProgress(os.Stdout)
-	n, err := node.Start(ctx, node.Options{Name: "kpnode-bench", Out: o.out, Cache: cache, Progress: progress})
+	n, err := node.Start(ctx, node.Options{Name: o.name, Out: o.out, Cache: cache, Progress: progress})
 	if err != nil {
 		return err
 	}
@@ -76,30 +83,58 @@ func run(ctx context.Context, o options) (err error) {
 		}
 		err = errors.Join(err, n.Stop(cleaning))
 	}()
-	b := &bench{node: n, progress: progress, runs: o.runs, ours: samples{}, runc: samples{}}
-	failed := b.all(ctx, o)
-	return errors.Join(failed, report(o.out, figures(b.ours, b.runc), earlier))
+	b := &bench{node: n, progress: progress, runs: o.runs, crowd: o.crowd, ours: samples{}, runc: samples{}}
+	went, failed := b.all(ctx, o)
+	r := results{figures: figures(rows(o.crowd), b.ours, b.runc, went), curves: b.curves, earlier: earlier}
+	return errors.Join(failed, r.write(o.out))
 }
 
-// all runs the suites. One that fails does not keep the others from running; the report shows what there is.
-func (b *bench) all(ctx context.Context, o options) (err error) {
+// all runs the suites and says how each went. One that fails does not keep the others from running.
+func (b *bench) all(ctx context.Context, o options) (went outcomes, err error) {
 	if err := b.importImages(ctx, filepath.Join(o.out, "node")); err != nil {
-		return err
+		return nil, err
 	}
 	if b.Client, err = kubelet.New(b.node, "bench"); err != nil {
-		return err
+		return nil, err
 	}
 	defer func() { err = errors.Join(err, b.Close()) }()
+	if err := b.progress.Step("prepare a template", func() error { return b.awaitTemplate(ctx, ways[0]) }); err != nil {
+		return nil, err
+	}
+	went = outcomes{}
 	var failed []error
 	for _, s := range suites() {
 		if !o.only.MatchString(s.name) || ctx.Err() != nil {
 			continue
 		}
-		if err := b.progress.Step("measure "+s.name, func() error { return s.run(ctx, b) }); err != nil {
+		err := b.progress.Step("measure "+s.name, func() error { return b.suite(ctx, s) })
+		if err != nil {
 			failed = append(failed, fmt.Errorf("%s: %w", s.name, err))
 		}
+		went[s.name] = err == nil
 	}
-	return errors.Join(append(failed, ctx.Err())...)
+	return went, errors.Join(append(failed, ctx.Err())...)
+}
+
+// suite runs a suite within its limit. What pods a failed one leaves are removed, since they would be in the way of
+// the next.
+func (b *bench) suite(ctx context.Context, s suite) error {
+	limited, cancel := context.WithTimeoutCause(ctx, s.limit,
+		fmt.Errorf("the suite did not end within its limit of %v: %w", s.limit, context.DeadlineExceeded))
+	defer cancel()
+	err := s.run(limited, b)
+	if err == nil || ctx.Err() != nil {
+		return err
+	}
+	if limited.Err() != nil {
+		err = errors.Join(context.Cause(limited), err)
+	}
+	clean, done := cleaning(ctx)
+	defer done()
+	if _, removed := b.node.Crictl(clean, "rmp", "--all", "--force"); removed != nil {
+		err = errors.Join(err, fmt.Errorf("remove the pods that the suite left: %w", removed))
+	}
+	return err
 }
 
 func (b *bench) importImages(ctx context.Context, dir string) error {

@@ -16,13 +16,13 @@ import (
 
 // Names of the figures. A step of a start is named "step ", its name, and the way of the start.
 const (
-	vmToAgent   = "VM to agent, "
-	podStart    = "pod: RunPodSandbox to container running, "
+	vmToAgent   = "VM, QEMU exec to agent answered: "
+	podStart    = "pod, RunPodSandbox to first container running: "
 	execCrictl  = "exec round trip (crictl exec)"
 	execCall    = "exec round trip (ExecSync)"
-	podRemoval  = "stop and remove a pod"
-	shimPSS     = "shim PSS, idle"
-	shimBusyPSS = "shim PSS, right after execs"
+	podRemoval  = "stop and remove a pod: "
+	shimPSS     = "shim PSS with one pod, idle"
+	shimBusyPSS = "shim PSS with one pod, right after execs"
 	sandboxPSS  = "sandbox PSS (shim, VMM, helpers), idle"
 	guestMemory = "guest memory used, idle"
 )
@@ -94,9 +94,7 @@ func (b *bench) onePod(ctx context.Context, w way, s side, inDepth bool) error {
 	if err := b.Remove(ctx, p); err != nil {
 		return err
 	}
-	if inDepth {
-		s.samples.addTime(podRemoval, begin)
-	}
+	s.samples.addTime(podRemoval+w.name, begin)
 	return nil
 }
 

@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -36,11 +37,7 @@ func (b *bench) reclaim(ctx context.Context, s side) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() {
-		if removed := b.Remove(ctx, p); err == nil {
-			err = removed
-		}
-	}()
+	defer func() { err = errors.Join(err, b.remove(ctx, p)) }()
 	// Once before, so that what the work leaves for good (code, page tables) is in the base.
 	if _, err := b.Exec(ctx, p, "load", "churn", fmt.Sprint(1<<20)); err != nil {
 		return err

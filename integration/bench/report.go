@@ -31,19 +31,26 @@ func readEarlier(path string) (map[string]figure, error) {
 	return byName, nil
 }
 
-// report prints the figures and writes bench.json and bench.html.
-func report(dir string, all []figure, earlier map[string]figure) error {
-	if err := printTable(os.Stdout, all, earlier); err != nil {
+// results are what a run found, and an earlier run to show beside it.
+type results struct {
+	figures []figure
+	curves  []curve
+	earlier map[string]figure
+}
+
+// write prints the figures and writes bench.json and bench.html.
+func (r results) write(dir string) error {
+	if err := printTable(os.Stdout, r.figures, r.earlier); err != nil {
 		return err
 	}
-	text, err := json.MarshalIndent(all, "", "  ")
+	text, err := json.MarshalIndent(r.figures, "", "  ")
 	if err != nil {
 		return fmt.Errorf("encode the figures: %w", err)
 	}
 	if err := os.WriteFile(filepath.Join(dir, "bench.json"), append(text, '\n'), 0o644); err != nil {
 		return fmt.Errorf("write the figures: %w", err)
 	}
-	page, err := html(all, earlier)
+	page, err := html(r)
 	if err != nil {
 		return err
 	}
@@ -58,8 +65,8 @@ func printTable(to io.Writer, all []figure, earlier map[string]figure) error {
 	w := tabwriter.NewWriter(to, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(w, "\nfigure\tunit\tmedian\tp95\trunc\tratio\ttarget\tmet\tearlier\t")
 	for _, f := range all {
-		fmt.Fprintf(w, "%s\t%s\t%.1f\t%.1f\t%s\t%s\t%s\t%s\t%s\t\n", f.Figure, f.Unit, f.Median, f.P95,
-			number(f.RuncMedian, "%.1f"), number(f.Ratio, "%.2f ×"), dash(f.Target), answer(f.Met), before(f, earlier))
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t\n", f.Figure, f.Unit, number(f.Median, "%.1f"),
+			number(f.P95, "%.1f"), number(f.RuncMedian, "%.1f"), number(f.Ratio, "%.2f ×"), dash(f.Target), answer(f.Met), before(f, earlier))
 	}
 	if err := w.Flush(); err != nil {
 		return fmt.Errorf("print the table: %w", err)
@@ -69,11 +76,7 @@ func printTable(to io.Writer, all []figure, earlier map[string]figure) error {
 
 // before is the median of the same figure in the earlier run.
 func before(f figure, earlier map[string]figure) string {
-	e, found := earlier[f.Figure]
-	if !found {
-		return "–"
-	}
-	return fmt.Sprintf("%.1f", e.Median)
+	return number(earlier[f.Figure].Median, "%.1f")
 }
 
 func number(v *float64, format string) string {

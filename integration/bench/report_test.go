@@ -5,6 +5,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -47,14 +48,22 @@ func TestTargets(t *testing.T) {
 	}
 }
 
-// Every suite's figures have a row, in whose unit they are printed; only steps need none.
-func TestRowsAreDistinct(t *testing.T) {
+// Every figure has one row, of a suite that exists, so that a stranger finds it; only steps need none.
+func TestRows(t *testing.T) {
 	var names []string
-	for _, r := range rows() {
+	for _, r := range rows(100) {
 		if slices.Contains(names, r.name) {
 			t.Errorf("%q has two rows", r.name)
 		}
 		names = append(names, r.name)
+		if !slices.ContainsFunc(suites(), func(s suite) bool { return s.name == r.suite }) {
+			t.Errorf("%q is of suite %q, which does not exist", r.name, r.suite)
+		}
+	}
+	for _, s := range suites() {
+		if !slices.ContainsFunc(rows(100), func(r row) bool { return r.suite == s.name }) {
+			t.Errorf("suite %q has no row", s.name)
+		}
 	}
 }
 
@@ -63,41 +72,115 @@ func TestReport(t *testing.T) {
 	ours := samples{start: {300, 310, 320}, shimPSS: {20}, "step vm, cold": {30}}
 	runc := samples{start: {400}, shimPSS: {10}}
 	dir := t.TempDir()
-	earlier := map[string]figure{start: {Figure: start, Median: 999}}
-	if err := report(dir, figures(ours, runc), earlier); err != nil {
+	line := curve{Title: "Start of each", Unit: "ms"}
+	line.add(true, []point{{1, 100}, {2, 50}})
+	r := results{
+		figures: figures(rows(100), ours, runc, outcomes{"pods": true}),
+		curves:  []curve{line},
+		earlier: map[string]figure{start: {Figure: start, Median: number999()}},
+	}
+	if err := r.write(dir); err != nil {
 		t.Fatal(err)
 	}
 	byName, err := readEarlier(filepath.Join(dir, "bench.json"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if f := byName[start]; f.Median != 310 || *f.Ratio != 310.0/400 || !*f.Met || f.Target == "" {
+	if f := byName[start]; *f.Median != 310 || *f.Ratio != 310.0/400 || !*f.Met || f.Target == "" {
 		t.Errorf("the pod's start is reported as %+v", f)
 	}
 	if f := byName[shimPSS]; f.Unit != "MB" || *f.Met {
 		t.Errorf("a shim above its target is reported as %+v", f)
 	}
-	if f := byName["step vm, cold"]; f.Median != 30 || f.RuncMedian != nil || f.Met != nil {
+	if f := byName["step vm, cold"]; *f.Median != 30 || f.RuncMedian != nil || f.Met != nil {
 		t.Errorf("a step is reported as %+v", f)
 	}
 	if _, found := byName[burstName]; found {
-		t.Errorf("%q was not measured and is reported", burstName)
+		t.Errorf("%q is of a suite that did not run and is reported", burstName)
 	}
-	page, err := os.ReadFile(filepath.Join(dir, "bench.html"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, want := range []string{start, `class="runc" width="40.0%"`, `class="before" width="100.0%"`} {
-		if !strings.Contains(string(page), want) {
-			t.Errorf("the page lacks %q", want)
-		}
-	}
+	holdsPage(t, filepath.Join(dir, "bench.html"), start, `class="runc" width="40.0%"`, `class="before" width="100.0%"`,
+		"Start of each", `class="ours" points="300.0,0.0 600.0,100.0"`)
 	var table bytes.Buffer
-	if err := printTable(&table, figures(ours, runc), earlier); err != nil {
+	if err := printTable(&table, r.figures, r.earlier); err != nil {
 		t.Fatal(err)
 	}
 	if !strings.Contains(table.String(), "999.0") {
 		t.Errorf("the table does not show the earlier run:\n%s", table.String())
+	}
+}
+
+func number999() *float64 {
+	v := 999.0
+	return &v
+}
+
+func holdsPage(t *testing.T, path string, wants ...string) {
+	t.Helper()
+	page, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range wants {
+		if !strings.Contains(string(page), want) {
+			t.Errorf("the page lacks %q", want)
+		}
+	}
+}
+
+// The fields of bench.json are what others read it by.
+func TestFields(t *testing.T) {
+	text, err := json.Marshal(figures(rows(100), samples{}, samples{}, outcomes{"ctr": true}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []map[string]any
+	if err := json.Unmarshal(text, &all); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"figure", "median", "met", "p95", "ratio", "runc_median", "target", "unit"}
+	if len(all) != 1 || !slices.Equal(slices.Sorted(maps.Keys(all[0])), want) {
+		t.Errorf("the figures have other fields than %v: %s", want, text)
+	}
+}
+
+// What a failed suite did not measure is there, as not met; and so is what it measured before it failed.
+func TestFailedSuite(t *testing.T) {
+	ours, runc := samples{burstName: {100}}, samples{burstName: {100}}
+	all := figures(rows(100), ours, runc, outcomes{"burst": false, "ctr": false, "share": false})
+	byName := map[string]figure{}
+	for _, f := range all {
+		byName[f.Figure] = f
+	}
+	if f := byName[burstName]; f.Median == nil || *f.Ratio != 1 || *f.Met {
+		t.Errorf("a figure of a suite that failed later is reported as %+v", f)
+	}
+	if f := byName[ctrRun]; f.Median != nil || f.Met == nil || *f.Met {
+		t.Errorf("a figure that was not measured is reported as %+v", f)
+	}
+	if f, found := byName[shareRead]; !found || f.Median != nil || f.Met != nil {
+		t.Errorf("a figure without a target that was not measured is reported as %+v, %v", f, found)
+	}
+	if err := (results{figures: all}).write(t.TempDir()); err != nil {
+		t.Errorf("write what was not measured: %v", err)
+	}
+}
+
+func TestJudgeOfManyPods(t *testing.T) {
+	b := &bench{crowd: 20}
+	seen := crowded{sizes: map[int]float64{1: 60, 10: 150, 20: 240}}
+	for i := range 20 {
+		seen.starts = append(seen.starts, float64(100+i))
+	}
+	s := side{"kata-erofs", samples{}}
+	b.judge(s, seen)
+	further, flat, _, growth := densityNames(20)
+	for name, want := range map[string]float64{densityFurther: 10, further: 180.0 / 19, flat: 0.8, growth: 115.0 / 105} {
+		if got := s.samples[name]; len(got) != 1 || got[0] != want {
+			t.Errorf("%q is %v, want %v", name, got, want)
+		}
+	}
+	if got := seen.sizeCurve(); !slices.Equal(got, []point{{1, 60}, {10, 15}, {20, 12}}) {
+		t.Errorf("the curve of memory per pod is %v", got)
 	}
 }
 

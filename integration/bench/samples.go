@@ -14,8 +14,9 @@ func (s samples) add(name string, value float64) { s[name] = append(s[name], val
 
 func (s samples) addTime(name string, since time.Time) { s.add(name, milliseconds(time.Since(since))) }
 
-func (s samples) median(name string) float64 { return quantile(s[name], 0.5) }
-func (s samples) p95(name string) float64    { return quantile(s[name], 0.95) }
+func (s samples) series(name string) series {
+	return series{quantile(s[name], 0.5), quantile(s[name], 0.95)}
+}
 
 func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 

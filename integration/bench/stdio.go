@@ -41,6 +41,8 @@ func (b *bench) stdio(ctx context.Context, s side) (err error) {
 		return err
 	}
 	defer func() {
+		ctx, cancel := cleaning(ctx)
+		defer cancel()
 		_, killed := b.node.Ctr(ctx, "tasks", "rm", "--force", name)
 		_, removed := b.node.Ctr(ctx, "containers", "rm", name)
 		err = errors.Join(err, killed, removed)

@@ -23,13 +23,14 @@ func run(args []string) error {
 		words int
 		call  func([]string) error
 	}{
-		"wait":  {0, wait},  // until a signal ends it
-		"read":  {1, read},  // PATH: reads a file; MB/s
-		"files": {2, files}, // DIRECTORY COUNT: creates, lists and removes small files; three lines of ms
-		"churn": {1, churn}, // BYTES: writes to that much memory and gives it back; ms
-		"send":  {2, send},  // ADDRESS BYTES: one TCP stream to a server that acknowledges the end; MB/s
-		"ask":   {2, ask},   // ADDRESS COUNT: a byte there and back, one after the other; µs each
-		"write": {1, write}, // BYTES: writes zeros to standard output; nothing besides
+		"wait":  {0, wait},    // until a signal ends it
+		"read":  {1, read},    // PATH: reads a file; MB/s
+		"copy":  {1, copying}, // BYTES: copies that much memory; MB/s of the fastest of several ways
+		"files": {2, files},   // DIRECTORY COUNT: creates, lists and removes small files; three lines of ms
+		"churn": {1, churn},   // BYTES: writes to that much memory and gives it back; ms
+		"send":  {2, send},    // ADDRESS BYTES: one TCP stream to a server that acknowledges the end; MB/s
+		"ask":   {2, ask},     // ADDRESS COUNT: a byte there and back, one after the other; µs each
+		"write": {1, write},   // BYTES: writes zeros to standard output; nothing besides
 	}
 	if len(args) == 0 {
 		return errors.New("no command was given")

@@ -52,6 +52,7 @@ func run(args []string) error {
 		"eat":      {1, eat},        // BYTES: uses that much memory, then waits as pause does
 		"web":      {1, web},        // ADDRESS: serves a page by HTTP, looking like nginx
 		"euid":     {0, euid},       // prints the effective user
+		"offloads": {1, offloads},   // LINK: prints what the link leaves to its device
 		"see":      {anyWords, see}, // PART...: prints what it sees of itself
 		"list":     {1, list},       // DIRECTORY: prints kind, mode, owner of what is in it
 		"try":      {anyWords, try}, // KIND:WHAT...: does that and prints how it ended
