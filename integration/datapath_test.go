@@ -4,11 +4,11 @@ package integration
 
 import (
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
 	"github.com/katapod/katapod/integration/node"
-	"github.com/katapod/katapod/network"
 )
 
 // Work that a device can do for the guest's network stack: without one of them packets are cut to the MTU, or summed,
@@ -45,12 +45,20 @@ func TestPodOffloads(t *testing.T) {
 			t.Errorf("the driver has not taken %s, its features are %s", name, bits)
 		}
 	}
-	for _, link := range []string{network.TapName(0), "eth0"} {
-		on, err := shared.Runner().Run(ctx, "nsenter", "--net="+pod.netns(),
-			filepath.Join(shared.Out, "node", "probe"), "offloads", link)
+	inside := func(words ...string) string {
+		t.Helper()
+		out, err := shared.Runner().Run(ctx, "nsenter", append([]string{"--net=" + pod.netns()}, words...)...)
 		if err != nil {
 			t.Fatal(err)
 		}
+		return out
+	}
+	tap := regexp.MustCompile(`tap\d+_kata`).FindString(inside("cat", "/proc/net/dev"))
+	if tap == "" {
+		t.Fatal("the pod's namespace has no TAP")
+	}
+	for _, link := range []string{tap, "eth0"} {
+		on := inside(filepath.Join(shared.Out, "node", "probe"), "offloads", link)
 		expectLines(t, link+" of the pod's namespace", on, tapOffloads)
 	}
 }

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/katapod/katapod/integration/kubelet"
 	"github.com/katapod/katapod/integration/node"
@@ -22,37 +21,10 @@ type bench struct {
 	crowd      int // pods that are there at once where many idle ones are measured
 	ours, runc samples
 	curves     []curve
+	// removeLeft removes whatever pods there are.
+	removeLeft func(context.Context) error
 	// warming says that the pods do not count.
 	warming bool
-}
-
-// suite measures one thing, with both runtimes. One that takes longer than its limit has failed: the run as a whole
-// ends, whatever hangs.
-type suite struct {
-	name  string
-	limit time.Duration
-	run   func(context.Context, *bench) error
-}
-
-func suites() []suite {
-	return []suite{
-		{"pods", 8 * time.Minute, pods},
-		{"burst", 5 * time.Minute, burst},
-		{"ctr", 4 * time.Minute, commands},
-		{"reclaim", 4 * time.Minute, reclaim},
-		{"disk", 4 * time.Minute, disk},
-		{"share", 6 * time.Minute, share},
-		{"network", 4 * time.Minute, network},
-		{"stdio", 4 * time.Minute, stdio},
-		{"density", 12 * time.Minute, density},
-	}
-}
-
-// cleaningLimit bounds the removal of a suite's pods, which goes on when the suite's own time is over.
-const cleaningLimit = 90 * time.Second
-
-func cleaning(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(context.WithoutCancel(ctx), cleaningLimit)
 }
 
 // remove stops and removes a pod, also when the suite has failed or its time is over.

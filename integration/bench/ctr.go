@@ -4,13 +4,15 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	"github.com/katapod/katapod/integration/images"
+	"github.com/katapod/katapod/sandbox"
 )
 
-const ctrRun = "ctr run of a command to its output"
+const ctrRun = "ctr run of a command to its output, from template"
 
 // shims are the runtimes by the names that ctr takes.
 func (b *bench) shims() []side {
@@ -19,6 +21,9 @@ func (b *bench) shims() []side {
 
 // commands runs a command in a container of its own, as users at a shell do.
 func commands(ctx context.Context, b *bench) error {
+	if err := b.expectClone(ctx); err != nil {
+		return err
+	}
 	for i := range b.runs + 1 {
 		for _, s := range b.shims() {
 			begin := time.Now()
@@ -36,6 +41,34 @@ func commands(ctx context.Context, b *bench) error {
 		}
 	}
 	return nil
+}
+
+// expectClone wants a container of ctr to start from the template that the pods have.
+func (b *bench) expectClone(ctx context.Context) (err error) {
+	const name = "clone"
+	s := b.shims()[1]
+	_, err = b.node.Ctr(ctx, b.ctrRun(s, "run", "--detach", "--snapshotter", "erofs", images.Bench, name, "load", "wait")...)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, b.removeOfCtr(ctx, name)) }()
+	line, err := b.node.TimelineOfCtr(name)
+	if err != nil {
+		return err
+	}
+	if line.Origin.Kind != sandbox.OriginTemplate {
+		return fmt.Errorf("a container of ctr did not start from a template: %+v", line.Origin)
+	}
+	return nil
+}
+
+// removeOfCtr kills and removes a container of ctr, also when the suite has failed or its time is over.
+func (b *bench) removeOfCtr(ctx context.Context, name string) error {
+	ctx, cancel := cleaning(ctx)
+	defer cancel()
+	_, killed := b.node.Ctr(ctx, "tasks", "rm", "--force", name)
+	_, removed := b.node.Ctr(ctx, "containers", "rm", name)
+	return errors.Join(killed, removed)
 }
 
 // ctrRun is a ctr command with the words that make it start this runtime.

@@ -13,6 +13,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"syscall"
 	"time"
 
@@ -24,6 +25,7 @@ import (
 // options are what the command line says.
 type options struct {
 	out     string
+	report  string
 	name    string
 	runs    int
 	crowd   int
@@ -33,7 +35,8 @@ type options struct {
 
 func main() {
 	var o options
-	flag.StringVar(&o.out, "out", "out", "the project's build output, which the report goes to as well")
+	flag.StringVar(&o.out, "out", "out", "the project's build output")
+	flag.StringVar(&o.report, "report", "", "the directory for bench.json and bench.html; empty is the build output")
 	flag.IntVar(&o.runs, "runs", 10, "pods of each kind; what takes long is done less often")
 	flag.StringVar(&o.name, "name", "kpnode-bench", "name of the node; one of each name runs at a time")
 	flag.IntVar(&o.crowd, "pods", 100, "idle pods of the density suite")
@@ -55,6 +58,9 @@ func main() {
 func run(ctx context.Context, o options) (err error) {
 	if o.out, err = filepath.Abs(o.out); err != nil {
 		return fmt.Errorf("find the build output: %w", err)
+	}
+	if o.report == "" {
+		o.report = o.out
 	}
 	if o.runs < 1 {
 		return fmt.Errorf("-runs is %d and has to be at least 1", o.runs)
@@ -84,9 +90,10 @@ func run(ctx context.Context, o options) (err error) {
 		err = errors.Join(err, n.Stop(cleaning))
 	}()
 	b := &bench{node: n, progress: progress, runs: o.runs, crowd: o.crowd, ours: samples{}, runc: samples{}}
+	b.removeLeft = n.RemoveAll
 	went, failed := b.all(ctx, o)
 	r := results{figures: figures(rows(o.crowd), b.ours, b.runc, went), curves: b.curves, earlier: earlier}
-	return errors.Join(failed, r.write(o.out))
+	return errors.Join(failed, r.write(o.report))
 }
 
 // all runs the suites and says how each went. One that fails does not keep the others from running.
@@ -101,40 +108,7 @@ func (b *bench) all(ctx context.Context, o options) (went outcomes, err error) {
 	if err := b.progress.Step("prepare a template", func() error { return b.awaitTemplate(ctx, ways[0]) }); err != nil {
 		return nil, err
 	}
-	went = outcomes{}
-	var failed []error
-	for _, s := range suites() {
-		if !o.only.MatchString(s.name) || ctx.Err() != nil {
-			continue
-		}
-		err := b.progress.Step("measure "+s.name, func() error { return b.suite(ctx, s) })
-		if err != nil {
-			failed = append(failed, fmt.Errorf("%s: %w", s.name, err))
-		}
-		went[s.name] = err == nil
-	}
-	return went, errors.Join(append(failed, ctx.Err())...)
-}
-
-// suite runs a suite within its limit. What pods a failed one leaves are removed, since they would be in the way of
-// the next.
-func (b *bench) suite(ctx context.Context, s suite) error {
-	limited, cancel := context.WithTimeoutCause(ctx, s.limit,
-		fmt.Errorf("the suite did not end within its limit of %v: %w", s.limit, context.DeadlineExceeded))
-	defer cancel()
-	err := s.run(limited, b)
-	if err == nil || ctx.Err() != nil {
-		return err
-	}
-	if limited.Err() != nil {
-		err = errors.Join(context.Cause(limited), err)
-	}
-	clean, done := cleaning(ctx)
-	defer done()
-	if _, removed := b.node.Crictl(clean, "rmp", "--all", "--force"); removed != nil {
-		err = errors.Join(err, fmt.Errorf("remove the pods that the suite left: %w", removed))
-	}
-	return err
+	return b.each(ctx, slices.DeleteFunc(suites(), func(s suite) bool { return !o.only.MatchString(s.name) }))
 }
 
 func (b *bench) importImages(ctx context.Context, dir string) error {

@@ -40,13 +40,7 @@ func (b *bench) stdio(ctx context.Context, s side) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() {
-		ctx, cancel := cleaning(ctx)
-		defer cancel()
-		_, killed := b.node.Ctr(ctx, "tasks", "rm", "--force", name)
-		_, removed := b.node.Ctr(ctx, "containers", "rm", name)
-		err = errors.Join(err, killed, removed)
-	}()
+	defer func() { err = errors.Join(err, b.removeOfCtr(ctx, name)) }()
 	before, err := b.cpu()
 	if err != nil {
 		return err

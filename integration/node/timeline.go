@@ -35,8 +35,15 @@ type Timeline struct {
 }
 
 // Timeline reads what the shim of a pod of the CRI recorded about its start.
-func (l Layout) Timeline(id string) (Timeline, error) {
-	text, err := os.ReadFile(filepath.Join(l.SandboxDir(id), "timeline.json"))
+func (l Layout) Timeline(id string) (Timeline, error) { return readTimeline(l.SandboxDir(id), id) }
+
+// TimelineOfCtr is the same for a container that ctr runs.
+func (l Layout) TimelineOfCtr(id string) (Timeline, error) {
+	return readTimeline(config.Runtime{StateDir: l.StateDir()}.SandboxDir(l.Name(), id), id)
+}
+
+func readTimeline(dir, id string) (Timeline, error) {
+	text, err := os.ReadFile(filepath.Join(dir, "timeline.json"))
 	if err != nil {
 		return Timeline{}, fmt.Errorf("read the start-up timeline of sandbox %s: %w", id, err)
 	}
