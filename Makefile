@@ -111,6 +111,11 @@ fuzz: ## Run each fuzz test for FUZZ_TIME (10s)
 	    go test "./$$dir" -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZ_TIME) -fuzzminimizetime 10x </dev/null; \
 	  done
 
+SOAK_N ?= 200
+.PHONY: soak
+soak: build guest node ## Start and stop SOAK_N (200) pods, and 20 at once; a table of what grows, and out/soak.svg
+	go run ./integration/soak -pods $(SOAK_N) $(SOAK_FLAGS)
+
 .PHONY: difftest
 difftest: build guest node ## Run containers under runc and under kata from the same spec, and compare
 	go run ./integration/difftest $(DIFFTEST_FLAGS)
