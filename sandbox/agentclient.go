@@ -15,6 +15,7 @@ import (
 	"github.com/containerd/ttrpc"
 
 	"github.com/katapod/katapod/protocols/agentpb"
+	"github.com/katapod/katapod/protocols/guard"
 	"github.com/katapod/katapod/protocols/stdio"
 )
 
@@ -33,9 +34,10 @@ type agentClient struct {
 }
 
 // newAgentClient takes over conn. lost is called when the connection ends, also
-// after close, and maybe more than once.
-func newAgentClient(conn net.Conn, l life, lost func()) *agentClient {
-	client := ttrpc.NewClient(agentConn{Conn: conn, lost: lost})
+// after close, and maybe more than once. A guest that breaks the protocol has lost
+// it, see package guard.
+func newAgentClient(conn net.Conn, l life, lost func(error)) *agentClient {
+	client := ttrpc.NewClient(agentConn{Conn: guard.New(conn), lost: lost})
 	return &agentClient{
 		client:  client,
 		service: agentpb.NewAgentServiceClient(client),
@@ -84,7 +86,7 @@ func ask[Req, Resp any](ctx context.Context, a *agentClient, what string, timeou
 
 // explain makes a sentence of a failed call, with the sentinels of errdefs.
 func (a *agentClient) explain(ctx context.Context, what string, timeout time.Duration, err error) error {
-	native := errgrpc.ToNative(err)
+	native := errgrpc.ToNative(guard.Shorten(err))
 	switch {
 	case a.life.over():
 		return a.life.explain(what, native)

@@ -8,14 +8,14 @@ import "net"
 // it, so that a process whose wait broke off is known to be dead already.
 type agentConn struct {
 	net.Conn
-	lost func()
+	lost func(error)
 }
 
 // Read implements [net.Conn].
 func (c agentConn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 	if err != nil {
-		c.lost()
+		c.lost(err)
 	}
 	return n, err
 }
@@ -24,7 +24,7 @@ func (c agentConn) Read(p []byte) (int, error) {
 func (c agentConn) Write(p []byte) (int, error) {
 	n, err := c.Conn.Write(p)
 	if err != nil {
-		c.lost()
+		c.lost(err)
 	}
 	return n, err
 }

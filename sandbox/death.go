@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/katapod/katapod/hypervisor"
+	"github.com/katapod/katapod/protocols/guard"
 	"github.com/katapod/katapod/sandbox/failure"
 )
 
@@ -48,8 +49,8 @@ func (s *Sandbox) watchShare(d ShareDaemon) {
 }
 
 // agentLost reports the end of the agent's connection.
-func (s *Sandbox) agentLost() {
-	s.died(failure.With(failure.AgentLost, errors.New("the connection to the agent in the guest broke")))
+func (s *Sandbox) agentLost(err error) {
+	s.died(failure.With(failure.AgentLost, fmt.Errorf("the connection to the agent in the guest broke: %w", err)))
 }
 
 // died ends the pod's life because of cause. A pod that starts notices by its
@@ -97,7 +98,7 @@ func (s *Sandbox) bury() {
 func (s *Sandbox) explain(step string, cause error) *Failure {
 	var booted bool
 	s.parts.with(func(p *parts) { booted = p.booted })
-	if booted && !errors.Is(cause, errStopped) && !errors.Is(cause, context.Canceled) {
+	if booted && !errors.Is(cause, guard.ErrHostile) && !errors.Is(cause, errStopped) && !errors.Is(cause, context.Canceled) {
 		if own := s.awaitVMCause(); own != nil {
 			cause = own
 		}

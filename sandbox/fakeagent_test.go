@@ -208,6 +208,14 @@ func (p *fakeProc) act() int32 {
 	case "print":
 		p.output <- []byte(p.args[1])
 		return 0
+	case "flood":
+		for chunk := make([]byte, 64<<10); ; {
+			select {
+			case p.output <- chunk:
+			case s := <-p.signals:
+				return 128 + int32(s)
+			}
+		}
 	case "cat":
 		for {
 			select {

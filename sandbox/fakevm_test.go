@@ -24,6 +24,8 @@ type fakeVM struct {
 	ports func(net.Conn)
 	// names serves streams of questions for names.
 	names func(net.Conn)
+	// wrap, if there is one, makes another VM of the fake.
+	wrap func(*fake.VM) hypervisor.VM
 
 	mu   sync.Mutex
 	conn net.Conn // of the agent, the guest's end
@@ -40,6 +42,9 @@ func (vm *fakeVM) create(c hypervisor.Config) (hypervisor.VM, error) {
 		vm.Handle(transport.PortStdio, vm.agent.takeStream)
 		vm.Handle(transport.PortForward, vm.ports)
 		vm.Handle(transport.PortNames, vm.names)
+	}
+	if vm.wrap != nil {
+		return vm.wrap(vm.VM), nil
 	}
 	return vm.VM, nil
 }

@@ -4,15 +4,24 @@ package sandbox
 
 import (
 	"errors"
+	"time"
 
 	"github.com/containerd/errdefs"
 
 	"github.com/katapod/katapod/protocols/agentpb"
 )
 
+// A guest may tell of kills without end, and each is an event of the engine's. Those
+// of all containers of a pod may come at once; what is more waits in the guest.
+const (
+	oomBurst = 64
+	oomEvery = 100 * time.Millisecond
+)
+
 // collectOOM passes the guest's out-of-memory kills on until the pod ends.
 func (s *Sandbox) collectOOM() {
 	agent := s.guest()
+	events := newPace(oomBurst, oomEvery, time.Now())
 	for !s.life.over() {
 		id, err := agent.nextOOM()
 		switch {
@@ -30,6 +39,7 @@ func (s *Sandbox) collectOOM() {
 		case s.oom <- id:
 		case <-s.life.ctx.Done():
 		}
+		s.life.wait(events.next(time.Now()))
 	}
 }
 

@@ -229,8 +229,11 @@ func (p *Process) waitForExit() {
 	resp, err := ask(s.life.ctx, agent, "wait for "+p.String(), 0, agent.service.WaitProcess,
 		&agentpb.WaitProcessRequest{ContainerId: p.container.id, ExecId: p.guestID})
 	switch {
-	case err == nil:
+	case err == nil && resp.Status >= 0 && resp.Status <= exitUnknown:
 		p.exit(int(resp.Status))
+	case err == nil:
+		p.container.log().WithField("code", resp.Status).Error("the agent tells an exit code that no process has; reporting 255")
+		p.exit(exitUnknown)
 	case s.life.over():
 		p.exit(exitKilled)
 	default:

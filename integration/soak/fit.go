@@ -39,6 +39,7 @@ func warm(points []point) []point { return points[len(points)/4:] }
 type verdict struct {
 	rule
 	first, last float64
+	grown       float64 // by the fitted line
 	line        line
 	crowdGrowth float64
 	crowded     bool // there were enough bursts to say
@@ -49,6 +50,7 @@ func judge(r rule, series, peaks []point) verdict {
 	v := verdict{rule: r}
 	if counted := warm(series); len(counted) > 0 {
 		v.first, v.last, v.line = counted[0].value, counted[len(counted)-1].value, fit(counted)
+		v.grown = v.line.slope * float64(counted[len(counted)-1].pods-counted[0].pods)
 	}
 	if len(peaks) > 1 {
 		first, last := peaks[0], peaks[len(peaks)-1]
@@ -58,5 +60,5 @@ func judge(r rule, series, peaks []point) verdict {
 }
 
 func (v verdict) grows() bool {
-	return v.line.slope > v.limit || v.crowded && v.crowdGrowth > v.crowd
+	return v.line.slope > v.limit && v.grown > v.noise || v.crowded && v.crowdGrowth > v.crowd
 }

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/containerd/errdefs"
@@ -20,6 +21,10 @@ const (
 	// 200 µs round trip of a virtio-serial port it allows over 1 GB/s, and it
 	// bounds what a guest can make the host hold per stream.
 	windowSize = 256 << 10
+	// maxLingering is how many streams a guest may leave open that the host has
+	// closed, each of which costs some 16 KiB. An honest one leaves the outputs of
+	// processes that run on and whose reader has gone.
+	maxLingering = 1024
 	// bufferSize is the read buffer of a session, in bytes.
 	bufferSize = 64 << 10
 	// never stands for "no time-out" where the multiplexer wants a number: a
@@ -53,16 +58,23 @@ var errGone = errors.New("the other end closed it")
 type mux struct {
 	session *yamux.Session
 	ends    ends
+	open    sleepers
 	// done is closed when the session is over and cause says why.
 	done  chan struct{}
 	cause error
+
+	// lingering streams are closed here and not yet by the other end. More than
+	// maxLingering, unless that is 0, end the session.
+	maxLingering int64
+	lingering    atomic.Int64
+	endless      atomic.Bool // that is why it ended
 }
 
 // newHostMux starts the host's end of a session on a connection whose sync
 // line has passed.
 func newHostMux(r *bufio.Reader, conn io.ReadWriteCloser) (*mux, error) {
-	m := &mux{done: make(chan struct{})}
-	l := link{&frameReader{r: r, inspect: m.fromGuest}, &frameWriter{w: conn}, conn}
+	m := &mux{done: make(chan struct{}), maxLingering: maxLingering}
+	l := link{m.open.read(&frameReader{r: r, inspect: m.fromGuest}), m.open.write(&frameWriter{w: conn}), conn}
 	var err error
 	if m.session, err = yamux.Client(l, muxConfig()); err != nil {
 		return nil, fmt.Errorf("start the multiplexer: %w", err)
@@ -79,7 +91,7 @@ func newHostMux(r *bufio.Reader, conn io.ReadWriteCloser) (*mux, error) {
 // fails, and then end.
 func newGuestMux(r *bufio.Reader, conn io.WriteCloser) (*mux, error) {
 	m := &mux{done: make(chan struct{})}
-	l := link{&frameReader{r: r, inspect: m.fromHost}, &frameWriter{w: conn}, conn}
+	l := link{m.open.read(&frameReader{r: r, inspect: m.fromHost}), m.open.write(&frameWriter{w: conn}), conn}
 	var err error
 	if m.session, err = yamux.Server(l, muxConfig()); err != nil {
 		return nil, fmt.Errorf("start the multiplexer: %w", err)
@@ -107,14 +119,14 @@ func (m *mux) fromHost(f frame) error {
 	return nil
 }
 
-// open starts a stream from the host. It blocks while the guest takes no bytes.
-func (m *mux) open(port uint32) (*stream, error) {
+// dial starts a stream from the host. It blocks while the guest takes no bytes.
+func (m *mux) dial(port uint32) (*stream, error) {
 	y, err := m.session.OpenStream()
 	if err != nil {
 		return nil, m.explain(err)
 	}
 	m.ends.begin(y.StreamID())
-	return &stream{y: y, mux: m, local: Addr{Host: true}, remote: Addr{Port: port}}, nil
+	return m.open.add(&stream{y: y, mux: m, local: Addr{Host: true}, remote: Addr{Port: port}}), nil
 }
 
 // accept waits for a stream from the host.
@@ -123,12 +135,14 @@ func (m *mux) accept() (*stream, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &stream{y: y, mux: m, remote: Addr{Host: true}}, nil
+	return m.open.add(&stream{y: y, mux: m, remote: Addr{Host: true}}), nil
 }
 
 // end records why the session is over.
 func (m *mux) end(cause error) {
 	switch {
+	case m.endless.Load():
+		cause = fmt.Errorf("the guest did not end %d streams that were closed", m.maxLingering)
 	case errors.Is(cause, io.EOF):
 		// Nobody may take the loss of all streams for the end of one.
 		cause = errGone
@@ -142,15 +156,24 @@ func (m *mux) end(cause error) {
 
 // explain replaces an error that the end of the session gave by its cause.
 func (m *mux) explain(err error) error {
-	if !m.session.IsClosed() {
+	if !m.session.IsClosed() && !m.open.isOver() {
 		return err
 	}
 	<-m.done
 	return m.cause
 }
 
+// linger counts a stream that only this end has closed. A guest that never ends its
+// direction of any would make the host remember them all.
+func (m *mux) linger() {
+	if n := m.lingering.Add(1); m.maxLingering > 0 && n > m.maxLingering && m.endless.CompareAndSwap(false, true) {
+		go m.close() // it waits for those that may hold what this caller does
+	}
+}
+
 // close ends the session and every stream.
 func (m *mux) close() {
+	m.open.wake()
 	_ = m.session.Close()
 }
 

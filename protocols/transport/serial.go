@@ -155,7 +155,7 @@ func (s *Serial) try(ctx context.Context, port uint32) (net.Conn, error) {
 
 // openGreeted opens a stream to a guest port. The end of ctx closes it.
 func openGreeted(ctx context.Context, m *mux, port uint32) (*stream, error) {
-	st, err := m.open(port)
+	st, err := m.dial(port)
 	if err != nil {
 		return nil, err
 	}

@@ -110,12 +110,21 @@ func (s *stream) finish() {
 // release lets the multiplexer forget the stream, which it does when both sides
 // have ended their direction. The end of the session ends this too.
 func (s *stream) release() {
+	s.mux.linger()
 	s.finish()
 	s.reading.Lock()
 	defer s.reading.Unlock()
 	_ = s.y.SetReadDeadline(time.Time{})
-	_, _ = io.Copy(io.Discard, s.y)
+	s.mux.open.rouse(s)
+	for dropped := make([]byte, 2<<10); ; {
+		if _, err := s.y.Read(dropped); err != nil {
+			break
+		}
+		s.y.Shrink() // or what it took in once would stay as long as the stream
+	}
 	s.mux.ends.forget(s.y.StreamID())
+	s.mux.open.remove(s)
+	s.mux.lingering.Add(-1)
 }
 
 func (s *stream) isClosed() bool {
@@ -152,5 +161,7 @@ func (s *stream) setDeadlines(t time.Time, set func(time.Time) error) error {
 	if s.closed {
 		return net.ErrClosed
 	}
-	return set(t)
+	err := set(t)
+	s.mux.open.rouse(s)
+	return err
 }

@@ -12,12 +12,13 @@ import (
 	"github.com/containerd/ttrpc"
 
 	"github.com/katapod/katapod/protocols/agentpb"
+	"github.com/katapod/katapod/protocols/guard"
 )
 
 // warmUp makes the calls that every pod begins with and that leave nothing behind
 // in the guest. It closes conn.
 func warmUp(ctx context.Context, conn net.Conn) error {
-	client := ttrpc.NewClient(conn)
+	client := ttrpc.NewClient(guard.New(conn))
 	defer client.Close() // Nothing is under way.
 	agent := agentpb.NewAgentServiceClient(client)
 	if _, err := agentpb.NewHealthClient(client).Check(ctx, &agentpb.CheckRequest{}); err != nil {

@@ -24,7 +24,16 @@ const (
 	// stuckReader is how long the engine may read nothing of a process that has
 	// ended before its exit is reported nevertheless.
 	stuckReader = 10 * time.Second
+	// slowGuest is how long the guest is waited for in all after its process ended,
+	// and lastOutput how much may come then, in bytes: what pipes and streams hold
+	// is a few MiB at most. A guest that always has another byte would hold the exit
+	// of its process back for ever, and the pod in Terminating.
+	slowGuest  = 60 * time.Second
+	lastOutput = 16 << 20
 )
+
+// errEndless says that a guest goes on with the output of a process that has ended.
+var errEndless = errors.New("the process has ended, and the guest goes on with its output")
 
 // pump copies one output stream. Its end closes the engine's side.
 type pump struct {
@@ -34,6 +43,8 @@ type pump struct {
 	// tells that the engine is being waited for, not the guest.
 	moved   atomic.Int64
 	writing atomic.Bool
+	// ended is when the process was known to have ended, like moved; 0 before.
+	ended atomic.Int64
 }
 
 func startPump(engine io.WriteCloser, guest io.ReadCloser, l *log.Entry) *pump {
@@ -55,9 +66,13 @@ func startPump(engine io.WriteCloser, guest io.ReadCloser, l *log.Entry) *pump {
 // read and thrown away, so that the process does not stop at a full pipe.
 func (p *pump) copy(engine io.Writer) error {
 	buffer := make([]byte, chunk)
-	for {
+	for rest := (remainder{}); ; {
+		began := time.Now()
 		n, err := p.guest.Read(buffer)
 		p.moved.Store(time.Now().UnixNano())
+		if p.ended.Load() != 0 && rest.endless(n, began, time.Unix(0, p.ended.Load())) {
+			return errEndless
+		}
 		if n > 0 {
 			p.writing.Store(true)
 			_, werr := engine.Write(buffer[:n])
@@ -77,11 +92,29 @@ func (p *pump) copy(engine io.Writer) error {
 	}
 }
 
+// remainder is what came since a process ended.
+type remainder struct {
+	bytes  int
+	waited time.Duration
+}
+
+// endless counts bytes that were waited for since began, and tells whether that is
+// enough.
+func (r *remainder) endless(bytes int, began, ended time.Time) bool {
+	if began.Before(ended) {
+		began = ended
+	}
+	r.bytes += bytes
+	r.waited += time.Since(began)
+	return r.bytes > lastOutput || r.waited > slowGuest
+}
+
 // drain returns when all is copied, when the guest has said nothing for
-// quietGuest, or when the engine has read nothing for stuckReader; copying goes
+// quietGuest or does not come to an end, or when the engine has read nothing for stuckReader; copying goes
 // on in the last case, until Close.
 func (p *pump) drain() {
 	began := time.Now()
+	p.ended.CompareAndSwap(0, began.UnixNano())
 	timer := time.NewTimer(quietGuest)
 	defer timer.Stop()
 	for cut := false; ; {

@@ -85,3 +85,67 @@ func TestDrainGivesUpOnAStuckEngine(t *testing.T) {
 		}
 	})
 }
+
+// A guest that always has another byte holds the exit of its process back for a bounded time.
+func TestDrainGivesUpOnAGuestThatNeverEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, w := io.Pipe()
+		var engine engineSide
+		p := startPump(&engine, r, log.G(t.Context()))
+		over := make(chan struct{})
+		go func() {
+			defer close(over)
+			for range 1000 { // a second apart
+				time.Sleep(time.Second)
+				if _, err := w.Write([]byte("x")); err != nil {
+					return
+				}
+			}
+		}()
+		began := time.Now()
+		p.drain()
+		if took := time.Since(began); took > slowGuest+quietGuest {
+			t.Errorf("Drain took %s, want at most %s", took, slowGuest+quietGuest)
+		}
+		if !engine.closed {
+			t.Error("the engine was not told of the end")
+		}
+		_ = r.Close()
+		<-over
+	})
+}
+
+// A guest that floods has its process's exit reported after a bounded number of bytes.
+func TestDrainGivesUpOnAFlood(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, w := io.Pipe()
+		engine := &counter{}
+		p := startPump(engine, r, log.G(t.Context()))
+		sent, over := 0, make(chan struct{})
+		go func() {
+			defer close(over)
+			for buffer := make([]byte, 1<<20); sent < 8*lastOutput; sent += len(buffer) {
+				if _, err := w.Write(buffer); err != nil {
+					return
+				}
+			}
+			_ = w.Close()
+		}()
+		p.drain()
+		if engine.bytes > lastOutput+(1<<20) {
+			t.Errorf("%d bytes went to the engine, want at most %d", engine.bytes, lastOutput)
+		}
+		_ = r.Close()
+		<-over
+	})
+}
+
+// counter is an engine that counts.
+type counter struct{ bytes int }
+
+func (c *counter) Write(p []byte) (int, error) {
+	c.bytes += len(p)
+	return len(p), nil
+}
+
+func (c *counter) Close() error { return nil }

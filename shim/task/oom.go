@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/containerd/containerd/api/events"
+	"github.com/containerd/log"
 
 	"github.com/katapod/katapod/sandbox"
 	"github.com/katapod/katapod/shim/pod"
@@ -25,10 +26,14 @@ func (s *Service) ForwardOOM(vm pod.Sandbox) {
 	for {
 		select {
 		case id := <-vm.OOMEvents():
-			s.Events.Publish(&events.TaskOOM{ContainerID: id})
-			if c, err := s.container(id); err == nil {
-				c.countOOM()
+			c, err := s.container(id)
+			if err != nil {
+				// The guest's word counts for its own containers only.
+				log.L.WithField("container", id).Debug("the guest tells of an out-of-memory kill in a container that is not its own")
+				continue
 			}
+			s.Events.Publish(&events.TaskOOM{ContainerID: id})
+			c.countOOM()
 		case <-vm.Done():
 			return
 		}

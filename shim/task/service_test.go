@@ -15,6 +15,7 @@ import (
 
 	stats1 "github.com/containerd/cgroups/v3/cgroup1/stats"
 	stats2 "github.com/containerd/cgroups/v3/cgroup2/stats"
+	taskevents "github.com/containerd/containerd/api/events"
 	taskapi "github.com/containerd/containerd/api/runtime/task/v2"
 	"github.com/containerd/containerd/api/types/task"
 	"github.com/containerd/errdefs"
@@ -161,6 +162,21 @@ func TestOOM(t *testing.T) {
 	b.vm().oom <- "c" // the second is taken once the first is published
 	if names := b.events.names(); !slices.Contains(names, "TaskOOM") {
 		t.Errorf("events %v", names)
+	}
+}
+
+// The guest's word counts for its own containers: an event of another pod's would have the engine report a kill there.
+func TestOOMOfAnotherPodsContainer(t *testing.T) {
+	b := newBench(t)
+	b.mustCreate(t, "c", nil)
+	for _, id := range []string{"somebody-elses", "", "c/../d", "c"} {
+		b.vm().oom <- id
+	}
+	b.vm().oom <- "c" // the one before is published once this is taken
+	for _, e := range b.events.all() {
+		if oom, is := e.(*taskevents.TaskOOM); is && oom.ContainerID != "c" {
+			t.Errorf("a kill in container %q was published", oom.ContainerID)
+		}
 	}
 }
 
