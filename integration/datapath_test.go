@@ -5,6 +5,7 @@ package integration
 import (
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -117,5 +118,20 @@ func TestPodReadsLayersAhead(t *testing.T) {
 			t.Errorf("the disks are read ahead by %v KiB, want 512 for each", seen)
 			break
 		}
+	}
+}
+
+// So is a directory of the host.
+func TestPodReadsSharesAhead(t *testing.T) {
+	if shared.runtime == "runc" {
+		t.Skip("a container of runc has the directory itself")
+	}
+	pod := startPod(t, node.Pod{Name: "ahead-share"})
+	id := pod.start(node.Container{Name: "main", Args: []string{"probe", "pause"},
+		Mounts: []node.Mount{{HostPath: t.TempDir(), ContainerPath: "/shared"}}})
+	// A share's backing device has the major number 0, the disks' have others.
+	seen := strings.Fields(pod.exec(id, "sh", "-c", "cat /sys/class/bdi/0:*/read_ahead_kb"))
+	if !slices.Contains(seen, "512") {
+		t.Errorf("the shares are read ahead by %v KiB, want 512", seen)
 	}
 }

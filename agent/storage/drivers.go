@@ -5,6 +5,7 @@ package storage
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -42,7 +43,14 @@ func (m *Manager) virtioFS(ctx context.Context, r request) (func() error, error)
 	if err := m.finder.Share(ctx, r.Source); err != nil {
 		return nil, err
 	}
-	return mount(r.Source, r.MountPoint, r.Fstype, parseOptions(r.Options))
+	undo, err := mount(r.Source, r.MountPoint, r.Fstype, parseOptions(r.Options))
+	if err != nil {
+		return nil, err
+	}
+	if err := readAhead(m.finder.Sys, r.MountPoint, shareReadAhead); err != nil {
+		slog.Warn("a share is read more slowly than it could be", "error", err)
+	}
+	return undo, nil
 }
 
 // bind binds a path of the guest. A watchable-bind is one too: the host that
