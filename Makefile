@@ -27,7 +27,7 @@ demo: build guest node ## Run a pod in a VM under a private containerd, show it,
 	go run ./integration/demo
 
 .PHONY: bench
-bench: build guest node ## Measure start, exec and memory beside runc; writes out/bench.json
+bench: build guest node ## Measure everything beside runc; writes out/bench.json and .html
 	go run ./integration/bench
 
 ##@ Build

@@ -35,18 +35,13 @@ type options struct {
 
 func main() {
 	var o options
-	flag.StringVar(&o.out, "out", "out", "the project's build output")
-	flag.StringVar(&o.report, "report", "", "the directory for bench.json and bench.html; empty is the build output")
-	flag.IntVar(&o.runs, "runs", 10, "pods of each kind; what takes long is done less often")
-	flag.StringVar(&o.name, "name", "kpnode-bench", "name of the node; one of each name runs at a time")
-	flag.IntVar(&o.crowd, "pods", 100, "idle pods of the density suite")
-	only := flag.String("only", "", "run just the suites whose name matches this regular expression")
-	flag.StringVar(&o.earlier, "compare", "", "a bench.json of an earlier run, shown beside this one")
-	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	var err error
-	if o.only, err = regexp.Compile(*only); err == nil {
+	err := o.parse(os.Args[1:])
+	if errors.Is(err, flag.ErrHelp) {
+		return
+	}
+	if err == nil {
 		err = run(ctx, o)
 	}
 	if err != nil {
@@ -55,18 +50,53 @@ func main() {
 	}
 }
 
-func run(ctx context.Context, o options) (err error) {
-	if o.out, err = filepath.Abs(o.out); err != nil {
-		return fmt.Errorf("find the build output: %w", err)
+func (o *options) define(flags *flag.FlagSet) {
+	flags.StringVar(&o.out, "out", "out", "the project's build output")
+	flags.StringVar(&o.report, "report", "", "the directory for bench.json and bench.html; empty is the build output")
+	flags.StringVar(&o.name, "name", "kpnode-bench", "name of the node; one of each name runs at a time")
+	flags.IntVar(&o.runs, "runs", 10, "pods of each kind; what takes long is done less often")
+	flags.IntVar(&o.crowd, "pods", 100, "idle pods of the density suite")
+	flags.Func("only", "run just the suites whose name matches this regular expression", func(text string) (err error) {
+		o.only, err = regexp.Compile(text)
+		return err
+	})
+	flags.StringVar(&o.earlier, "compare", "", "a bench.json of an earlier run, shown beside this one")
+}
+
+// parse reads the command line and checks it.
+func (o *options) parse(args []string) error {
+	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
+	o.define(flags)
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	switch {
+	case flags.NArg() > 0:
+		return fmt.Errorf("only options are taken, and there is %q", flags.Args())
+	case o.runs < 1:
+		return fmt.Errorf("-runs is %d and has to be at least 1", o.runs)
+	case o.crowd < leastCrowd:
+		return fmt.Errorf("-pods is %d and has to be at least %d", o.crowd, leastCrowd)
+	case o.only != nil && !slices.ContainsFunc(suites(), func(s suite) bool { return o.only.MatchString(s.name) }):
+		return fmt.Errorf("-only %q is the name of no suite", o.only)
+	case o.only == nil:
+		o.only = regexp.MustCompile("")
 	}
 	if o.report == "" {
 		o.report = o.out
 	}
-	if o.runs < 1 {
-		return fmt.Errorf("-runs is %d and has to be at least 1", o.runs)
+	return nil
+}
+
+func run(ctx context.Context, o options) (err error) {
+	if o.out, err = filepath.Abs(o.out); err != nil {
+		return fmt.Errorf("find the build output: %w", err)
 	}
-	if o.crowd < leastCrowd {
-		return fmt.Errorf("-pods is %d and has to be at least %d", o.crowd, leastCrowd)
+	if o.report, err = filepath.Abs(o.report); err != nil {
+		return fmt.Errorf("find the directory for the report: %w", err)
+	}
+	if err := os.MkdirAll(o.report, 0o755); err != nil {
+		return fmt.Errorf("make the directory for the report: %w", err)
 	}
 	earlier, err := readEarlier(o.earlier)
 	if err != nil {
