@@ -96,6 +96,10 @@ stdio: build guest node ## Run the tests of standard streams with 1,000 short-li
 engines: build guest node ## Run the tests under each engine: containerd 1.7 to 2.4, nerdctl, Docker
 	$(GO_TEST) -count=1 -timeout 30m -p 1 ./integration/engines/...
 
+.PHONY: chaos
+chaos: build guest node ## Kill, stop, starve pods at every step of their life (CHAOS_N, CHAOS_SEED, CHAOS_CYCLE)
+	go run ./integration/chaos
+
 .PHONY: critest
 critest: build guest node ## Run the CRI conformance suite, with and without a pause container
 	go run ./integration/critest $(CRITEST_FLAGS)

@@ -71,7 +71,26 @@ func (s *Sandbox) died(cause error) {
 	s.failure = s.newFailure(failure.StepRunning, cause)
 	s.mu.Unlock()
 	s.killAll()
+	go s.hush()
 	go s.bury()
+}
+
+// hush ends the output of a pod that died, after what may still be on its way. It
+// ends by itself where the VMM does; but a VMM that lives on, without its agent or
+// its share, would hold back everybody who waits for a process: an engine is told
+// of an exit behind the last byte.
+func (s *Sandbox) hush() {
+	timer := time.NewTimer(lastOutput)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-s.done:
+	}
+	for _, c := range s.Containers() {
+		for _, p := range c.Processes() {
+			p.closeStreams()
+		}
+	}
 }
 
 // killAll gives every process its end. Nobody asks the guest: it is gone.

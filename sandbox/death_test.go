@@ -74,6 +74,10 @@ func TestDeathOfAnything(t *testing.T) {
 			if _, err := exec.Stdout().Read(make([]byte, 1)); err == nil {
 				t.Error("the stream of a dead process gives bytes")
 			}
+			// Who waits is answered when the output has ended, and is to be answered within two seconds.
+			if took := time.Since(began); took > 2*time.Second {
+				t.Errorf("the output of a dead process ended after %v", took)
+			}
 			f.answersDead(k.code, running)
 		})
 	}

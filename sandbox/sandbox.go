@@ -95,6 +95,7 @@ func New(o Options, d Drivers) (*Sandbox, error) {
 		memory:     newPodMemory(),
 		network:    podNetwork{bound: make(chan struct{})},
 	}
+	s.runner.timeline.begun = func(step string) { s.log.WithField("step", step).Debug("a step begins") }
 	return s, nil
 }
 

@@ -23,6 +23,9 @@ type Step struct {
 
 // timeline records steps as they end. It is safe for concurrent use.
 type timeline struct {
+	// begun, if set, is told of each step that begins.
+	begun func(name string)
+
 	mu    sync.Mutex
 	begin time.Time
 	steps []Step
@@ -44,6 +47,9 @@ func (t *timeline) since(at time.Time) time.Duration {
 
 // measure runs fn as the step of the given name.
 func (t *timeline) measure(name string, fn func() error) error {
+	if t.begun != nil {
+		t.begun(name)
+	}
 	began := time.Now()
 	err := fn()
 	ended := time.Now()

@@ -47,6 +47,10 @@ const (
 	// Processes have their exit codes by then; only the report waits. A VMM gives
 	// the guest's memory back between the two.
 	causeTimeout = 3 * time.Second
+	// lastOutput is how long the output of a pod that died is waited for: what the
+	// guest had sent is here already, and who waits for an exit has it in two
+	// seconds.
+	lastOutput = 500 * time.Millisecond
 	// releaseTimeout bounds the release of the pod's resources on the host, the end
 	// of the VMM and its helpers and the removal of their cgroup included. What
 	// is not released by then stays in the ledger for Cleanup.

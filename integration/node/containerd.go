@@ -3,6 +3,7 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -29,7 +30,7 @@ func startContainerd(ctx context.Context, l Layout, k *keeper) (*containerd, err
 	defer log.Close()
 	// Signals that are ignored here (nohup) would be ignored in every container of runc.
 	words := append(k.prefix(), "env", "--default-signal", l.containerd(),
-		"--config", l.path("etc/containerd.toml"), "--log-level", "info")
+		"--config", l.path("etc/containerd.toml"), "--log-level", cmp.Or(l.LogLevel, "info"))
 	cmd := exec.Command(words[0], words[1:]...)
 	cmd.Env = l.environment()
 	cmd.Dir = "/"
@@ -78,6 +79,12 @@ func (c *containerd) stop() {
 		_ = c.cmd.Process.Kill()
 		<-c.exited
 	}
+}
+
+// kill ends containerd as a crash would, and waits.
+func (c *containerd) kill() {
+	_ = c.cmd.Process.Kill() // it may have ended by itself
+	<-c.exited
 }
 
 // environment is what containerd, and through it every shim, is started with: nothing of this process's own.

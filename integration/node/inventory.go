@@ -10,7 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -18,12 +17,12 @@ import (
 )
 
 // Inventory is what exists of a node at one moment, by kind: processes, mounts, interfaces, tc, cgroups, loop
-// devices, files (directories and sockets that runtimes make).
+// devices, files (directories and sockets that runtimes make), unix sockets by their paths, file locks by the file.
 type Inventory map[string][]string
 
 // InventoryKinds are the kinds of an Inventory in the order to print them.
 func InventoryKinds() []string {
-	return []string{"processes", "mounts", "interfaces", "tc", "cgroups", "loop devices", "files"}
+	return []string{"processes", "mounts", "interfaces", "tc", "cgroups", "loop devices", "files", "sockets", "locks"}
 }
 
 // Inventory looks at everything a pod could leave behind.
@@ -35,7 +34,7 @@ func (n *Node) Inventory(ctx context.Context) (Inventory, error) {
 	found := Inventory{"processes": processes}
 	for kind, list := range map[string]func(context.Context) ([]string, error){
 		"mounts": n.listMounts, "interfaces": n.listInterfaces, "tc": n.listTC,
-		"loop devices": n.listLoops, "files": n.listFiles,
+		"loop devices": n.listLoops, "files": n.listFiles, "sockets": n.listSockets, "locks": n.listLocks,
 	} {
 		if found[kind], err = list(ctx); err != nil {
 			return nil, err
@@ -171,12 +170,13 @@ func (n *Node) listLoops(ctx context.Context) ([]string, error) {
 // to the node itself or to CNI as a whole is left out, and the VM templates and reports of failures, which are the
 // node's like its images.
 func (n *Node) listFiles(context.Context) ([]string, error) {
-	inside := "/proc/" + strconv.Itoa(n.keeper.pid()) + "/root/run"
 	var found []string
+	root := n.Inside("")
 	for _, top := range []string{
-		n.StateDir(), n.path("run"), n.path("runc"), n.path("state"), inside,
+		n.StateDir(), n.path("run"), n.path("runc"), n.path("state"), "/run",
 	} {
-		err := filepath.WalkDir(top, func(path string, entry fs.DirEntry, err error) error {
+		err := filepath.WalkDir(root+top, func(inside string, entry fs.DirEntry, err error) error {
+			path := strings.TrimPrefix(inside, root)
 			switch {
 			case errors.Is(err, fs.ErrNotExist):
 				return nil
@@ -186,16 +186,12 @@ func (n *Node) listFiles(context.Context) ([]string, error) {
 				return fs.SkipDir
 			case path == top || entry.Name() == n.Name() || permanent(entry.Name()):
 				return nil
-			case filepath.Dir(path) == inside+findings:
+			case filepath.Dir(path) == "/run"+findings:
 				return nil
 			case entry.IsDir() && (entry.Name() == "ipam" || entry.Name() == ".work" || entry.Name() == "rootfs"):
 				return fs.SkipDir
 			}
-			name, found2 := strings.CutPrefix(path, inside)
-			if found2 {
-				name = "/run" + name
-			}
-			found = append(found, name)
+			found = append(found, path)
 			return nil
 		})
 		if err != nil {

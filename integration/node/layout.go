@@ -18,6 +18,8 @@ type Layout struct {
 	Bin  string // programs built from the Go module proxy, in the cache
 	Over string // programs that go before those, another containerd for example; may be empty
 	Out  string // the project's build output (bin/, guest/)
+
+	LogLevel string // of containerd, and through it of the shims; empty is "info"
 }
 
 // maxRoot leaves room for "/vc/<64 digits>/<name of 20>" within a unix socket's path.

@@ -11,6 +11,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -35,6 +36,8 @@ type Options struct {
 	Config string
 	// MoreConfig is added to the end of the configuration.
 	MoreConfig string
+	// LogLevel is how much containerd and the shims write to the log; empty is "info".
+	LogLevel string
 }
 
 // CacheDir is $KATAPOD_CACHE, or ~/.cache/katapod.
@@ -71,7 +74,7 @@ func Start(ctx context.Context, o Options) (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	layout.Over = o.Programs
+	layout.Over, layout.LogLevel = o.Programs, o.LogLevel
 	n := &Node{Layout: layout, progress: o.Progress, lock: lock}
 	if err := n.start(ctx, o.Cache, cmp.Or(o.Config, containerdTemplate)+o.MoreConfig); err != nil {
 		cleaning, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
@@ -143,6 +146,32 @@ func (n *Node) RestartContainerd(ctx context.Context) error {
 	var err error
 	n.containerd, err = startContainerd(ctx, n.Layout, n.keeper)
 	return err
+}
+
+// CrashContainerd ends containerd with SIGKILL and starts it again; pods go on meanwhile.
+func (n *Node) CrashContainerd(ctx context.Context) error {
+	n.containerd.kill()
+	var err error
+	n.containerd, err = startContainerd(ctx, n.Layout, n.keeper)
+	return err
+}
+
+// ReplaceContainerd stops containerd and starts another one over the same directories, as an upgrade does: that of
+// the directory of programs, which may be empty, with that configuration; see Options.
+func (n *Node) ReplaceContainerd(ctx context.Context, programs, config string) error {
+	n.containerd.stop()
+	n.Over = programs
+	if err := writeConfig(ctx, n.Layout, cmp.Or(config, containerdTemplate)); err != nil {
+		return err
+	}
+	var err error
+	n.containerd, err = startContainerd(ctx, n.Layout, n.keeper)
+	return err
+}
+
+// Inside is where this process finds a path of the node's mount namespace.
+func (n *Node) Inside(path string) string {
+	return "/proc/" + strconv.Itoa(n.keeper.pid()) + "/root" + path
 }
 
 // Runner starts commands inside the node: in its network, IPC and mount namespace, with its environment. ctr and crictl

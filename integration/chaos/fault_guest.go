@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	cri "k8s.io/cri-api/pkg/apis/runtime/v1"
+)
+
+// The guest is struck from its second container, which is privileged: the kernel starts the program of core_pattern
+// for each process that crashes, as root in the guest's own namespaces, where it can reach the agent, process 1, and
+// the processes of all containers. In the guest's file system it is the container's busybox.
+
+func killAgent(ctx context.Context, c *cycle) error { return c.fromCore(ctx, "kill -QUIT 1") }
+
+func killInit(ctx context.Context, c *cycle) error { return c.fromCore(ctx, "killall -9 probe") }
+
+// fromCore has the guest's kernel run an applet of busybox.
+func (c *cycle) fromCore(ctx context.Context, command string) error {
+	for _, root := range []string{"/run/kata-containers/shared/containers/", "/run/kata-containers/"} {
+		script := fmt.Sprintf(`echo '|%s%s/rootfs/bin/busybox %s' >/proc/sys/kernel/core_pattern; sleep 9 & kill -SEGV $!; wait`,
+			root, c.containers[1], command)
+		if err := c.inGuest(ctx, script); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// panicGuest has the guest's kernel panic for want of memory.
+func panicGuest(ctx context.Context, c *cycle) error {
+	return c.inGuest(ctx, `echo 2 >/proc/sys/vm/panic_on_oom; probe eat 4000000000`)
+}
+
+// fillTmpfs leaves no room in the pod's /dev/shm and in the root file systems of its containers, as far as that is in
+// the guest's memory, and makes some again.
+func fillTmpfs(ctx context.Context, c *cycle) error {
+	return c.inGuest(ctx, `dd if=/dev/zero of=/dev/shm/full bs=64k 2>/dev/null; rm /dev/shm/full; :`)
+}
+
+// inGuest runs a script in the privileged container. That the call fails is no error: the guest may not outlive it.
+func (c *cycle) inGuest(ctx context.Context, script string) error {
+	if len(c.containers) < 2 {
+		return errNoTarget
+	}
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	_, _ = c.runtime.ExecSync(ctx, &cri.ExecSyncRequest{ContainerId: c.containers[1], Cmd: []string{"sh", "-c", script}, Timeout: 9})
+	return nil
+}

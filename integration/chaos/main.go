@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"github.com/katapod/katapod/integration/interrupt"
+	"github.com/katapod/katapod/integration/node"
+)
+
+// defaultSeed is that of a run that names none: what fails for one person fails for all.
+const defaultSeed = 20250
+
+// defaultCycles take about ten minutes on two processors without hardware virtualization.
+const defaultCycles = 96
+
+// settings are what a run is asked to do.
+type settings struct {
+	out, name string
+	seed      uint64
+	cycles    int
+	only      int // a single cycle to run again, -1 for all
+}
+
+func main() {
+	s := settings{}
+	flag.StringVar(&s.out, "out", "out", "the project's build output")
+	flag.StringVar(&s.name, "name", "kpnode-chaos", "name of the node; one of each name runs at a time")
+	flag.Parse()
+	ctx, stop := interrupt.Context()
+	defer stop()
+	if err := run(ctx, s); err != nil {
+		fmt.Fprintln(os.Stderr, "chaos:", err)
+		stop()
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, s settings) error {
+	if err := s.read(); err != nil {
+		return err
+	}
+	fmt.Printf("CHAOS_SEED=%d CHAOS_N=%d\n", s.seed, s.cycles)
+	began := time.Now()
+	suite, err := newSuite(ctx, s)
+	if err != nil {
+		return err
+	}
+	first, last := 0, s.cycles-1
+	if s.only >= 0 {
+		first, last = s.only, s.only
+	}
+	var results []result
+	for i := first; i <= last && ctx.Err() == nil; i++ {
+		r := suite.cycle(ctx, draw(s.seed, i))
+		fmt.Println(r)
+		results = append(results, r)
+	}
+	printTable(os.Stdout, results)
+	fmt.Printf("%d cycles in %s\n", len(results), time.Since(began).Round(time.Second))
+	err = errors.Join(ctx.Err(), failures(s, results))
+	return errors.Join(err, suite.close(err != nil))
+}
+
+// read takes the environment.
+func (s *settings) read() error {
+	seed, err := number("CHAOS_SEED", defaultSeed)
+	if err != nil {
+		return err
+	}
+	s.seed = uint64(seed)
+	if s.cycles, err = number("CHAOS_N", defaultCycles); err != nil {
+		return err
+	}
+	if s.only, err = number("CHAOS_CYCLE", -1); err != nil {
+		return err
+	}
+	if s.out, err = filepath.Abs(s.out); err != nil {
+		return fmt.Errorf("find the build output: %w", err)
+	}
+	return nil
+}
+
+func number(variable string, otherwise int) (int, error) {
+	n, err := strconv.Atoi(cmp.Or(os.Getenv(variable), strconv.Itoa(otherwise)))
+	if err != nil {
+		return 0, fmt.Errorf("%s is to be a number: %w", variable, err)
+	}
+	return n, nil
+}
+
+// options are those of the node. The shims name the steps of a start at the level debug.
+func (s settings) options() (node.Options, error) {
+	cache, err := node.CacheDir()
+	return node.Options{Name: s.name, Out: s.out, Cache: cache, Progress: node.NewProgress(os.Stderr), LogLevel: "debug"}, err
+}
