@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	cri "k8s.io/cri-api/pkg/apis/runtime/v1"
@@ -16,7 +17,25 @@ import (
 
 func killAgent(ctx context.Context, c *cycle) error { return c.fromCore(ctx, "kill -QUIT 1") }
 
-func killInit(ctx context.Context, c *cycle) error { return c.fromCore(ctx, "killall -9 probe") }
+// killInit kills the first process of the first container, and waits until the guest has told of it.
+func killInit(ctx context.Context, c *cycle) error {
+	if err := c.fromCore(ctx, "killall -9 probe"); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	defer cancel()
+	for wait := time.Millisecond; ; wait = min(2*wait, 50*time.Millisecond) {
+		list, gaps := c.events.of(c.containers[0])
+		if gaps || slices.ContainsFunc(list, func(e taskEvent) bool { return e.name == "exit" }) {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("kill the first process of a container: %w", ctx.Err())
+		case <-time.After(wait):
+		}
+	}
+}
 
 // fromCore has the guest's kernel run an applet of busybox.
 func (c *cycle) fromCore(ctx context.Context, command string) error {
@@ -32,7 +51,7 @@ func (c *cycle) fromCore(ctx context.Context, command string) error {
 
 // panicGuest has the guest's kernel panic for want of memory.
 func panicGuest(ctx context.Context, c *cycle) error {
-	return c.inGuest(ctx, `echo 2 >/proc/sys/vm/panic_on_oom; probe eat 4000000000`)
+	return c.inGuest(ctx, `echo 2 >/proc/sys/vm/panic_on_oom; probe eat 150000000 & probe eat 150000000 & wait`)
 }
 
 // fillTmpfs leaves no room in the pod's /dev/shm and in the root file systems of its containers, as far as that is in
