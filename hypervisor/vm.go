@@ -71,6 +71,10 @@ type Config struct {
 	// in; empty means the caller's. Engines look for a pod's interfaces in the
 	// namespace of the process that stands for the pod, which is the VMM.
 	NetNS string
+	// User is the user and group id that the VMM runs as, which nothing else does. 0,
+	// for callers that run no more than one, is the overflow user, 65534: no VMM runs
+	// as root.
+	User int
 	// Machine is the VMM's machine type; empty means the driver's choice.
 	Machine string
 	// CPUFeatures is appended to the CPU model, for instance "pmu=off".

@@ -24,10 +24,16 @@ type inputs struct {
 	// that the host has none and the serial channel is used.
 	vsock int
 	cid   uint32
-	// memory is the descriptor of a clone's own memory; 0 means none.
-	memory int
-	// blockDriver is QEMU's driver for each path, "file" or "host_device".
-	blockDriver map[string]string
+	// memory says that the memory is a file in QEMU's root directory, memoryFile.
+	memory bool
+	// sets are descriptors that QEMU opens again by the name of a set, setName.
+	sets []int
+	// disks are the files of disks by the disks' ids.
+	disks map[string]diskFile
+	// entropy is the name of the source of random numbers.
+	entropy string
+	// shares are connections to the daemons of shares by tag.
+	shares map[string]int
 	// queues are the descriptors of each NIC, by its id.
 	queues map[string]queueFDs
 }
@@ -42,28 +48,31 @@ func commandLine(cfg hypervisor.Config, in inputs) []string {
 		"-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-S",
 		"-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny",
 	}
+	for _, fd := range in.sets {
+		args = append(args, "-add-fd", fmt.Sprintf("fd=%d,set=%d", fd, fd))
+	}
 	args = append(args, machineArgs(cfg, in)...)
 	args = append(args, kernelArgs(cfg, in)...)
 	args = append(args, channelArgs(in)...)
 	args = append(args,
 		"-device", at("virtio-rng-pci,rng=entropy", slotRNG),
-		"-object", "rng-random,id=entropy,filename="+quote(entropySource(cfg)),
+		"-object", "rng-random,id=entropy,filename="+quote(in.entropy),
 		"-device", at("virtio-balloon-pci,id=balloon,free-page-reporting="+onOff(cfg.FreePageReporting)+",deflate-on-oom=on", slotBalloon),
 		"-device", at("pvpanic-pci", slotPanic),
 	)
 	if cfg.Image != "" {
-		image := hypervisor.Disk{ID: "image", Path: cfg.Image, ReadOnly: true}
-		args = append(args, diskArgs(image, in.blockDriver[image.Path], slotImage)...)
+		image := hypervisor.Disk{ID: imageID, Path: cfg.Image, ReadOnly: true}
+		args = append(args, diskArgs(image, in.disks[image.ID], slotImage)...)
 	}
 	b := newBus()
 	for _, d := range cfg.Disks {
-		args = append(args, diskArgs(d, in.blockDriver[d.Path], b.take())...)
+		args = append(args, diskArgs(d, in.disks[d.ID], b.take())...)
 	}
 	for _, n := range cfg.NICs {
 		args = append(args, nicArgs(n, in.queues[n.ID], b.take())...)
 	}
 	for _, s := range cfg.Shares {
-		args = append(args, shareArgs(s, b.take())...)
+		args = append(args, shareArgs(s, in.shares[s.Tag], b.take())...)
 	}
 	args = append(args, bridgeArgs(cfg)...)
 	return append(args, snapshotArgs(cfg, in)...)
@@ -109,12 +118,8 @@ func machineArgs(cfg hypervisor.Config, in inputs) []string {
 // by the name of the object, whatever kind it is.
 func memoryBackend(cfg hypervisor.Config, in inputs) string {
 	switch {
-	case cfg.SaveTo != nil:
-		return "memory-backend-file,share=on,mem-path=" + quote(cfg.SaveTo.Memory)
-	case in.memory != 0:
-		return fmt.Sprintf("memory-backend-file,share=on,mem-path=/proc/self/fd/%d", in.memory)
-	case cfg.From != nil:
-		return "memory-backend-file,share=off,mem-path=" + quote(cfg.From.Memory)
+	case in.memory:
+		return "memory-backend-file,share=on,mem-path=" + memoryFile
 	case mayShare(cfg):
 		// A file system daemon reads and writes guest memory itself.
 		return "memory-backend-memfd,share=on"
@@ -150,9 +155,9 @@ func machineName(cfg hypervisor.Config) string {
 }
 
 func kernelArgs(cfg hypervisor.Config, in inputs) []string {
-	args := []string{"-kernel", cfg.Kernel, "-append", kernelParams(cfg, in.accelerator)}
+	args := []string{"-kernel", kernelFile, "-append", kernelParams(cfg, in.accelerator)}
 	if cfg.Initrd != "" {
-		args = append(args, "-initrd", cfg.Initrd)
+		args = append(args, "-initrd", initrdFile)
 	}
 	return args
 }
@@ -174,9 +179,9 @@ func channelArgs(in inputs) []string {
 		"-device", "virtserialport,bus=serial.0,chardev=channel,name="+channelPort)
 }
 
-func diskArgs(d hypervisor.Disk, driver string, slot int) []string {
+func diskArgs(d hypervisor.Disk, f diskFile, slot int) []string {
 	return []string{
-		"-blockdev", asJSON(blockNode(d, driver)),
+		"-blockdev", asJSON(blockNode(d, f)),
 		"-device", asJSON(diskDevice(d, "pcie.0", slot)),
 	}
 }
@@ -189,9 +194,9 @@ func nicArgs(n hypervisor.NIC, q queueFDs, slot int) []string {
 	return []string{"-netdev", netdev, "-device", asJSON(nicDevice(n, "pcie.0", slot))}
 }
 
-func shareArgs(s hypervisor.Share, slot int) []string {
+func shareArgs(s hypervisor.Share, fd, slot int) []string {
 	return []string{
-		"-chardev", fmt.Sprintf("socket,id=%s,path=%s", chardevID(s.Tag), quote(s.Socket)),
+		"-chardev", fmt.Sprintf("socket,id=%s,fd=%d", chardevID(s.Tag), fd),
 		"-device", asJSON(shareDevice(s, "pcie.0", slot)),
 	}
 }

@@ -19,7 +19,9 @@ func plain() (hypervisor.Config, inputs) {
 			ID: "pod", Kernel: "/k", Image: "/i", ImageType: "erofs", VCPUs: 1, MemoryMiB: 256, HotplugSlots: 2,
 		}, inputs{
 			accelerator: "tcg", control: 3, console: 4, channel: 5,
-			blockDriver: map[string]string{"/i": "file", "/d,1": "host_device"}, queues: map[string]queueFDs{},
+			sets: []int{6, 7}, entropy: "/dev/fdset/6", shares: map[string]int{},
+			disks:  map[string]diskFile{imageID: {"file", "/dev/fdset/7"}, "d": {"host_device", "/dev/fdset/8"}},
+			queues: map[string]queueFDs{},
 		}
 }
 
@@ -32,13 +34,15 @@ func TestCommandLine(t *testing.T) {
 -no-reboot
 -S
 -sandbox on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny
+-add-fd fd=6,set=6
+-add-fd fd=7,set=7
 -machine q35,usb=off,sata=off,smbus=off,vmport=off,dump-guest-core=off,memory-backend=memory
 -accel tcg,thread=multi,tb-size=128
 -cpu max,-erms,-fsrm
 -smp 1
 -m 256M
 -object memory-backend-ram,id=memory,size=256M
--kernel /k
+-kernel /kernel
 -append console=ttyS0 panic=-1 cgroup_no_v1=all dummy.numdummies=0 ifb.numifbs=0 quiet clearcpuid=cx16 no_timer_check agent.emulated nolapic_timer noreplace-smp root=/dev/vda rootfstype=erofs ro init=/sbin/init
 -chardev socket,id=control,fd=3
 -mon chardev=control,mode=control
@@ -48,10 +52,10 @@ func TestCommandLine(t *testing.T) {
 -device virtio-serial-pci,id=serial,bus=pcie.0,addr=0x1
 -device virtserialport,bus=serial.0,chardev=channel,name=katapod.mux
 -device virtio-rng-pci,rng=entropy,bus=pcie.0,addr=0x2
--object rng-random,id=entropy,filename=/dev/urandom
+-object rng-random,id=entropy,filename=/dev/fdset/6
 -device virtio-balloon-pci,id=balloon,free-page-reporting=off,deflate-on-oom=on,bus=pcie.0,addr=0x3
 -device pvpanic-pci,bus=pcie.0,addr=0x4
--blockdev {"driver":"raw","file":{"driver":"file","filename":"/i"},"node-name":"node-image","read-only":true}
+-blockdev {"driver":"raw","file":{"driver":"file","filename":"/dev/fdset/7"},"node-name":"node-image","read-only":true}
 -device {"addr":"0x5","bus":"pcie.0","disable-legacy":"on","drive":"node-image","driver":"virtio-blk-pci","id":"disk-image","opt_io_size":262144,"serial":"image"}
 -device pci-bridge,id=later,chassis_nr=1,shpc=on,bus=pcie.0,addr=0x1e`
 	cfg, in := plain()
@@ -86,16 +90,17 @@ func parts() []part {
 		{"vsock", func(_ *hypervisor.Config, in *inputs) { in.cid, in.vsock = 77, 6 },
 			[]string{"vhost-vsock-pci,vhostfd=6,guest-cid=77,bus=pcie.0,addr=0x1\n"}, []string{"virtserialport", "id=channel"}},
 		{"initrd", func(c *hypervisor.Config, _ *inputs) { c.Image = ""; c.Initrd = "/r" },
-			[]string{"-initrd /r\n"}, []string{"root=", "node-image"}},
+			[]string{"-initrd /initrd\n"}, []string{"root=", "node-image"}},
 		{"debug and parameters", func(c *hypervisor.Config, _ *inputs) {
 			c.Debug = true
 			c.KernelParams = []string{"agent.log=debug", "a=b"}
 		},
 			[]string{"init=/sbin/init agent.log=debug a=b\n"}, []string{"quiet"}},
-		{"share", func(c *hypervisor.Config, _ *inputs) {
+		{"share", func(c *hypervisor.Config, in *inputs) {
 			c.Shares = []hypervisor.Share{{Tag: "kataShared", Socket: "/s,x"}}
+			in.shares["kataShared"] = 9
 		}, []string{
-			"-object memory-backend-memfd,share=on,id=memory,size=256M\n", "-chardev socket,id=share-kataShared,path=/s,,x\n",
+			"-object memory-backend-memfd,share=on,id=memory,size=256M\n", "-chardev socket,id=share-kataShared,fd=9\n",
 			`{"addr":"0x6","bus":"pcie.0","chardev":"share-kataShared","driver":"vhost-user-fs-pci","id":"fs-kataShared","queue-size":1024,"tag":"kataShared"}`,
 			" init_on_alloc=1 ",
 		}, []string{"memory-backend-ram"}},
@@ -105,7 +110,7 @@ func parts() []part {
 		}, []string{"vhost-user-fs-pci"}, []string{"init_on_alloc"}},
 		{"disk", func(c *hypervisor.Config, _ *inputs) { c.Disks = []hypervisor.Disk{{ID: "d", Path: "/d,1"}} },
 			[]string{
-				`{"discard":"unmap","driver":"raw","file":{"driver":"host_device","filename":"/d,1"},"node-name":"node-d","read-only":false}`,
+				`{"discard":"unmap","driver":"raw","file":{"driver":"host_device","filename":"/dev/fdset/8"},"node-name":"node-d","read-only":false}`,
 				`{"addr":"0x6","bus":"pcie.0","disable-legacy":"on","drive":"node-d","driver":"virtio-blk-pci","id":"disk-d","serial":"d"}`,
 			}, nil},
 		{"NIC", func(c *hypervisor.Config, in *inputs) {
@@ -119,22 +124,20 @@ func parts() []part {
 			c.NICs = []hypervisor.NIC{{ID: "n", MAC: "02:00:00:00:00:01", TapFDs: []int{1, 2}}}
 			in.queues["n"] = queueFDs{tap: []int{7, 8}, vhost: []int{9, 10}}
 		}, []string{"-netdev tap,id=net-n,fds=7:8,vhost=on,vhostfds=9:10\n", `"mq":true`, `"vectors":6`}, []string{"host_mtu"}},
-		{"entropy", func(c *hypervisor.Config, _ *inputs) { c.EntropySource = "/dev/a,b" },
-			[]string{"-object rng-random,id=entropy,filename=/dev/a,,b\n"}, []string{"urandom"}},
 		{"freed pages", func(c *hypervisor.Config, _ *inputs) { c.FreePageReporting = true },
 			[]string{"virtio-balloon-pci,id=balloon,free-page-reporting=on,deflate-on-oom=on,"}, nil},
-		{"to be saved", func(c *hypervisor.Config, _ *inputs) { c.SaveTo = &hypervisor.Snapshot{Memory: "/m,1", State: "/s"} },
-			[]string{"-object memory-backend-file,share=on,mem-path=/m,,1,id=memory,size=256M\n"}, []string{"-incoming", "init_on_alloc", "vmgenid"}},
-		{"clone", func(c *hypervisor.Config, _ *inputs) { c.From = &hypervisor.Snapshot{Memory: "/m", State: "/s"} },
-			[]string{"-object memory-backend-file,share=off,mem-path=/m,id=memory,size=256M\n", "-incoming defer\n"}, []string{"vmgenid"}},
+		{"to be saved", func(c *hypervisor.Config, in *inputs) {
+			c.SaveTo, in.memory = &hypervisor.Snapshot{Memory: "/m,1", State: "/s"}, true
+		},
+			[]string{"-object memory-backend-file,share=on,mem-path=/memory,id=memory,size=256M\n"}, []string{"-incoming", "init_on_alloc", "vmgenid"}},
+		{"clone", func(c *hypervisor.Config, in *inputs) {
+			c.From, in.memory = &hypervisor.Snapshot{Memory: "/m", State: "/s"}, true
+		},
+			[]string{"-object memory-backend-file,share=on,mem-path=/memory,id=memory,size=256M\n", "-incoming defer\n"}, []string{"vmgenid"}},
 		{"clone under KVM", func(c *hypervisor.Config, in *inputs) {
 			c.From, in.accelerator = &hypervisor.Snapshot{Memory: "/m", State: "/s"}, "kvm"
 		},
 			[]string{"-device vmgenid,guid=auto\n-incoming defer\n"}, nil},
-		{"clone with memory of its own", func(c *hypervisor.Config, in *inputs) {
-			c.From, in.memory = &hypervisor.Snapshot{Memory: "/m", State: "/s"}, 6
-		},
-			[]string{"-object memory-backend-file,share=on,mem-path=/proc/self/fd/6,id=memory,size=256M\n"}, nil},
 		{"a share may come", func(c *hypervisor.Config, _ *inputs) { c.LaterShares = true },
 			[]string{"-object memory-backend-memfd,share=on,id=memory", " init_on_alloc=1 "}, []string{"vmgenid"}},
 		{"nothing comes later", func(c *hypervisor.Config, _ *inputs) { c.HotplugSlots = 0 }, nil, []string{"pci-bridge", "init_on_alloc"}},

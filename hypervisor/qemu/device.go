@@ -18,10 +18,10 @@ func chardevID(tag string) string     { return "share-" + tag }
 func shareDeviceID(tag string) string { return "fs-" + tag }
 
 // blockNode is QEMU's view of the file behind a disk.
-func blockNode(d hypervisor.Disk, driver string) map[string]any {
+func blockNode(d hypervisor.Disk, f diskFile) map[string]any {
 	node := map[string]any{
 		"driver": "raw", "node-name": nodeName(d.ID), "read-only": d.ReadOnly,
-		"file": map[string]any{"driver": driver, "filename": d.Path},
+		"file": map[string]any{"driver": f.driver, "filename": f.name},
 	}
 	if !d.ReadOnly {
 		// Blocks that the guest frees are given back to the host.

@@ -37,7 +37,7 @@ type plugged struct {
 func newDevices(cfg hypervisor.Config) *devices {
 	d := &devices{slots: make([]*plugged, max(cfg.HotplugSlots, 0)), boot: map[string]bool{}}
 	if cfg.Image != "" {
-		d.boot[diskDeviceID("image")] = true
+		d.boot[diskDeviceID(imageID)] = true
 	}
 	for _, disk := range cfg.Disks {
 		d.boot[diskDeviceID(disk.ID)] = true

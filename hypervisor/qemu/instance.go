@@ -41,6 +41,7 @@ type instance struct {
 	qmp         *qmp.Client // nil until bringUp has the greeting
 	notes       *notes
 	devices     *devices
+	sets        diskSets
 	// migrated has the last word about saving or restoring.
 	migrated chan string
 	// saved says that the memory file is the caller's.

@@ -8,10 +8,12 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/katapod/katapod/hypervisor"
+	"github.com/katapod/katapod/hypervisor/confine"
 )
 
 // memory is what of a saved VM or of a clone lives outside QEMU.
@@ -24,13 +26,8 @@ type memory struct {
 	cancel context.CancelFunc
 }
 
-// needsCopy tells whether a clone needs memory of its own at once, rather than
-// page by page as it writes. A file system daemon has to map it; and when the
-// guest gives pages back, QEMU punches holes into the file behind them, also
-// where it is mapped privately: that would take pages from every other clone.
-func needsCopy(cfg hypervisor.Config) bool {
-	return cfg.From != nil && (mayShare(cfg) || cfg.FreePageReporting)
-}
+// memoryFile is the name of the memory in QEMU's root directory.
+const memoryFile = "/memory"
 
 // openMemory makes the memory file of a VM to be saved, or begins to fill the
 // memory of a clone, which goes on while QEMU starts.
@@ -42,37 +39,37 @@ func (r *resources) openMemory(ctx context.Context, cfg hypervisor.Config) error
 			return fmt.Errorf("make the memory file of a VM to be saved: %w", err)
 		}
 		r.memory.made = cfg.SaveTo.Memory
-		if err := errors.Join(f.Truncate(size), f.Close()); err != nil {
+		user := userOf(cfg)
+		if err := errors.Join(f.Truncate(size), f.Chown(user, user), f.Close()); err != nil {
 			return fmt.Errorf("make the memory file of a VM to be saved: %w", err)
 		}
+		r.in.memory = true
+		r.root.Bind(confine.Bind{From: cfg.SaveTo.Memory, At: memoryFile, Writable: true})
 	}
-	if !needsCopy(cfg) {
+	if cfg.From == nil {
 		return nil
 	}
-	fd, err := unix.MemfdCreate("katapod-guest", unix.MFD_CLOEXEC)
+	// A clone has memory of its own at once, rather than page by page as it writes:
+	// QEMU 7.2 maps a file privately only if it may write to it, and no VMM may write
+	// to what others are cloned from.
+	own, err := r.root.Create(strings.TrimPrefix(memoryFile, "/"), userOf(cfg))
 	if err != nil {
-		return fmt.Errorf("make the memory of a clone: %w", err)
+		return err
 	}
-	own := os.NewFile(uintptr(fd), "memory of a clone")
-	r.in.memory = r.give(own)
+	r.in.memory = true
 	if err := own.Truncate(size); err != nil {
-		return fmt.Errorf("make the memory of a clone: %w", err)
+		return errors.Join(fmt.Errorf("make the memory of a clone: %w", err), own.Close())
 	}
 	return r.fillMemory(ctx, own, cfg.From.Memory)
 }
 
-// fillMemory copies the file at path to own, beside whatever follows.
-func (r *resources) fillMemory(ctx context.Context, own *os.File, path string) error {
+// fillMemory copies the file at path to the file to, which it closes, beside whatever
+// follows.
+func (r *resources) fillMemory(ctx context.Context, to *os.File, path string) error {
 	from, err := os.Open(path)
 	if err != nil {
-		return fmt.Errorf("open the memory of a saved VM: %w", err)
+		return errors.Join(fmt.Errorf("open the memory of a saved VM: %w", err), to.Close())
 	}
-	// The copy outlives our descriptor, which is closed once QEMU has its own.
-	copied, err := unix.FcntlInt(own.Fd(), unix.F_DUPFD_CLOEXEC, 0)
-	if err != nil {
-		return errors.Join(fmt.Errorf("copy the memory of a saved VM: %w", err), from.Close())
-	}
-	to := os.NewFile(uintptr(copied), own.Name())
 	ctx, r.memory.cancel = context.WithCancel(ctx)
 	r.memory.copied = make(chan struct{})
 	go func() {

@@ -69,7 +69,7 @@ func checkNames(cfg hypervisor.Config) error {
 			return invalid("kernel parameter %q has control characters", p)
 		}
 	}
-	seen := map[string]bool{"image": true}
+	seen := map[string]bool{imageID: true}
 	for _, d := range cfg.Disks {
 		if err := checkID(d.ID, seen); err != nil {
 			return fmt.Errorf("disk: %w", err)
@@ -158,10 +158,15 @@ func blockDriver(path string) (string, error) {
 	if err != nil {
 		return "", missing("its file", path, err, "the snapshotter or volume plug-in that made it must keep it")
 	}
+	return driverFor(path, st)
+}
+
+// driverFor is QEMU's driver for the file at path.
+func driverFor(path string, info fs.FileInfo) (string, error) {
 	switch {
-	case st.Mode().IsRegular():
+	case info.Mode().IsRegular():
 		return "file", nil
-	case st.Mode()&fs.ModeDevice != 0 && st.Mode()&fs.ModeCharDevice == 0:
+	case info.Mode()&fs.ModeDevice != 0 && info.Mode()&fs.ModeCharDevice == 0:
 		return "host_device", nil
 	}
 	return "", invalid("%s is neither a regular file nor a block device", path)

@@ -8,11 +8,8 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"runtime"
 	"syscall"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/containerd/errdefs"
 
@@ -35,9 +32,8 @@ type process struct {
 	status error
 }
 
-// spawn starts binary in the network namespace at netns, or in the caller's
-// when that is empty. files become descriptors 3, 4, ... of the process.
-func spawn(binary string, args []string, files []*os.File, netns string) (*process, error) {
+// spawn has start start binary. files become descriptors 3, 4, ... of the process.
+func spawn(binary string, args []string, files []*os.File, start func(*exec.Cmd) error) (*process, error) {
 	p := &process{cmd: exec.Command(binary, args...), log: tail.New(logTail), exited: make(chan struct{})}
 	p.cmd.Dir = "/"
 	p.cmd.Env = []string{}
@@ -46,7 +42,7 @@ func spawn(binary string, args []string, files []*os.File, netns string) (*proce
 	p.cmd.WaitDelay = drainLog
 	// A group of its own keeps signals meant for the caller's terminal away.
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	if err := startIn(netns, p.cmd); err != nil {
+	if err := start(p.cmd); err != nil {
 		return nil, fmt.Errorf("start QEMU %s: %w", binary, err)
 	}
 	go func() {
@@ -54,48 +50,6 @@ func spawn(binary string, args []string, files []*os.File, netns string) (*proce
 		p.status = p.cmd.Wait()
 	}()
 	return p, nil
-}
-
-// startIn starts cmd in a network namespace. A process inherits the namespace
-// of the thread that forks it, so one thread goes there and back.
-func startIn(netns string, cmd *exec.Cmd) error {
-	if netns == "" {
-		return cmd.Start()
-	}
-	result := make(chan error, 1)
-	go func() {
-		runtime.LockOSThread()
-		home, err := enter(netns)
-		if err != nil {
-			runtime.UnlockOSThread()
-			result <- err
-			return
-		}
-		defer home.Close() // Read only: nothing to lose.
-		err = cmd.Start()
-		if unix.Setns(int(home.Fd()), unix.CLONE_NEWNET) == nil {
-			runtime.UnlockOSThread()
-		} // Otherwise the thread ends with this goroutine.
-		result <- err
-	}()
-	return <-result
-}
-
-// enter moves the calling thread to the network namespace at path and returns
-// the one it came from.
-func enter(path string) (home *os.File, err error) {
-	ns, err := os.Open(path)
-	if err != nil {
-		return nil, fmt.Errorf("open its network namespace: %w", err)
-	}
-	defer ns.Close() // Read only: nothing to lose.
-	if home, err = os.Open("/proc/thread-self/ns/net"); err != nil {
-		return nil, fmt.Errorf("open the present network namespace: %w", err)
-	}
-	if err := unix.Setns(int(ns.Fd()), unix.CLONE_NEWNET); err != nil {
-		return nil, errors.Join(fmt.Errorf("enter its network namespace %s: %w", path, err), home.Close())
-	}
-	return home, nil
 }
 
 func (p *process) pid() int { return p.cmd.Process.Pid }

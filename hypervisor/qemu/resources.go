@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/katapod/katapod/hypervisor"
+	"github.com/katapod/katapod/hypervisor/confine"
 )
 
 // channelPort is the name of the serial port that carries the guest channel.
@@ -34,12 +35,14 @@ type resources struct {
 	// channel is the path of the guest channel's socket, "" under vsock.
 	channel string
 	memory  memory
-	in      inputs
+	// root is all that QEMU sees of file systems.
+	root *confine.Root
+	in   inputs
 }
 
 // acquire opens everything that QEMU is given. On error nothing is left.
 func acquire(ctx context.Context, cfg hypervisor.Config, accelerator string) (_ *resources, err error) {
-	r := &resources{in: inputs{accelerator: accelerator, blockDriver: map[string]string{}, queues: map[string]queueFDs{}}}
+	r := &resources{in: inputs{accelerator: accelerator, disks: map[string]diskFile{}, queues: map[string]queueFDs{}, shares: map[string]int{}}}
 	defer func() {
 		if err != nil {
 			r.closeInherited()
@@ -60,7 +63,10 @@ func acquire(ctx context.Context, cfg hypervisor.Config, accelerator string) (_ 
 			return nil, err
 		}
 	}
-	if err := r.findBlockDrivers(cfg); err != nil {
+	if err := r.openFiles(ctx, cfg); err != nil {
+		return nil, err
+	}
+	if r.root, err = rootFor(ctx, cfg, accelerator); err != nil {
 		return nil, err
 	}
 	return r, r.openMemory(ctx, cfg)
@@ -138,26 +144,12 @@ func (r *resources) openQueues(n hypervisor.NIC) error {
 	return nil
 }
 
-func (r *resources) findBlockDrivers(cfg hypervisor.Config) error {
-	paths := make([]string, 0, len(cfg.Disks)+1)
-	if cfg.Image != "" {
-		paths = append(paths, cfg.Image)
-	}
-	for _, d := range cfg.Disks {
-		paths = append(paths, d.Path)
-	}
-	for _, p := range paths {
-		driver, err := blockDriver(p)
-		if err != nil {
-			return err
-		}
-		r.in.blockDriver[p] = driver
-	}
-	return nil
-}
-
 // closeInherited closes our copies of what QEMU has.
 func (r *resources) closeInherited() {
+	if r.root != nil {
+		_ = r.root.Close() // QEMU's own stays.
+		r.root = nil
+	}
 	for _, f := range r.inherited {
 		_ = f.Close() // A copy: QEMU's stays open.
 	}

@@ -4,6 +4,7 @@ package qemu
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/containerd/errdefs"
@@ -30,7 +31,7 @@ func (vm *VM) plugShare(ctx context.Context, s hypervisor.Share) (hypervisor.PCI
 	}
 	b := shareBackend(s.Tag)
 	b.add = func(ctx context.Context, i *instance) error {
-		return i.qmp.Execute(ctx, "chardev-add", shareSocket(s), nil)
+		return i.addShare(ctx, s)
 	}
 	b.device = func(slot int) map[string]any { return shareDevice(s, bridgeID, slot) }
 	return vm.plug(ctx, shareDeviceID(s.Tag), b)
@@ -51,13 +52,25 @@ func shareBackend(tag string) backend {
 	}}
 }
 
-// shareSocket is the connection to a daemon, which listens already, as chardev-add
-// takes it.
-func shareSocket(s hypervisor.Share) map[string]any {
-	return map[string]any{"id": chardevID(s.Tag), "backend": map[string]any{
+// addShare connects to a daemon, which listens already, and hands QEMU the connection.
+func (i *instance) addShare(ctx context.Context, s hypervisor.Share) error {
+	daemon, err := connect(ctx, s)
+	if err != nil {
+		return err
+	}
+	defer daemon.Close() // QEMU has a copy.
+	name := chardevID(s.Tag)
+	if err := i.qmp.SendFile(ctx, name, int(daemon.Fd())); err != nil {
+		return err
+	}
+	err = i.qmp.Execute(ctx, "chardev-add", map[string]any{"id": name, "backend": map[string]any{
 		"type": "socket", "data": map[string]any{
-			"addr":   map[string]any{"type": "unix", "data": map[string]any{"path": s.Socket}},
+			"addr":   map[string]any{"type": "fd", "data": map[string]any{"str": name}},
 			"server": false,
 		},
-	}}
+	}}, nil)
+	if err != nil {
+		return errors.Join(err, i.closeFiles(ctx, []string{name}))
+	}
+	return nil
 }

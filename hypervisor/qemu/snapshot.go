@@ -46,14 +46,16 @@ func (vm *VM) Shape(ctx context.Context) (string, error) {
 	cfg := vm.cfg
 	cfg.ID, cfg.From, cfg.SaveTo = "", nil, &hypervisor.Snapshot{}
 	cfg.Disks, cfg.NICs, cfg.Shares = nil, nil, nil
-	in := inputs{accelerator: accelerator, blockDriver: map[string]string{}}
+	in := inputs{accelerator: accelerator, memory: true, entropy: entropySource(cfg), disks: map[string]diskFile{}}
 	if _, err := os.Stat(vsockDevice); err == nil {
 		in.cid = firstCID
 	}
 	if cfg.Image != "" {
-		if in.blockDriver[cfg.Image], err = blockDriver(cfg.Image); err != nil {
+		driver, err := blockDriver(cfg.Image)
+		if err != nil {
 			return "", fmt.Errorf("the shape of VM %s: %w", vm.cfg.ID, err)
 		}
+		in.disks[imageID] = diskFile{driver: driver, name: cfg.Image}
 	}
 	return asJSON(map[string]any{"binary": cfg.Binary, "arguments": commandLine(cfg, in)}), nil
 }
@@ -92,6 +94,10 @@ func (i *instance) save(ctx context.Context, path string) (err error) {
 	}
 	if err := <-written; err != nil {
 		return fmt.Errorf("write its state: %w", err)
+	}
+	// It is the caller's, and not QEMU's user's any more.
+	if err := os.Chown(i.res.memory.made, os.Geteuid(), os.Getegid()); err != nil {
+		return fmt.Errorf("take the memory file of a saved VM: %w", err)
 	}
 	i.saved.Store(true)
 	return nil

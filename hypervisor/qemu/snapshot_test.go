@@ -20,12 +20,12 @@ import (
 	"github.com/katapod/katapod/protocols/transport"
 )
 
-// TestVMClonesAreApart runs two clones at once, in both ways to have memory.
+// TestVMClonesAreApart runs two clones at once.
 func TestVMClonesAreApart(t *testing.T) {
 	for name, change := range map[string]func(*hypervisor.Config){
-		"private mapping": func(*hypervisor.Config) {},
-		"own copy":        func(c *hypervisor.Config) { c.LaterShares, c.FreePageReporting = true, true },
-		"two vCPUs":       func(c *hypervisor.Config) { c.VCPUs, c.FreePageReporting = 2, true },
+		"alone":     func(*hypervisor.Config) {},
+		"shared":    func(c *hypervisor.Config) { c.LaterShares, c.FreePageReporting = true, true },
+		"two vCPUs": func(c *hypervisor.Config) { c.VCPUs, c.FreePageReporting = 2, true },
 	} {
 		t.Run(name, func(t *testing.T) {
 			cfg := toBeSaved(t)

@@ -93,7 +93,7 @@ func (vm *VM) boot(ctx context.Context) (*instance, error) {
 	if err != nil {
 		return nil, err
 	}
-	proc, err := spawn(vm.cfg.Binary, commandLine(vm.cfg, res.in), res.inherited, vm.cfg.NetNS)
+	proc, err := res.spawn(vm.cfg)
 	res.closeInherited()
 	if err != nil {
 		res.close(false)

@@ -97,7 +97,7 @@ func TestAcceleratorThatGivesUp(t *testing.T) {
 				t.Fatal(err)
 			}
 			t.Cleanup(res.closeInherited)
-			proc, err := spawn("/bin/sleep", []string{"60"}, nil, "")
+			proc, err := spawn("/bin/sleep", []string{"60"}, nil, (*exec.Cmd).Start)
 			if err != nil {
 				t.Fatal(err)
 			}

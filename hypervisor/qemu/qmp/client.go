@@ -74,6 +74,17 @@ func (c *Client) SendFile(ctx context.Context, name string, fd int) error {
 	return c.execute(ctx, "getfd", map[string]any{"fdname": name}, nil, unix.UnixRights(fd))
 }
 
+// AddFile hands a copy of the open descriptor fd to QEMU in a set of its own, and
+// returns the set's number: QEMU opens /dev/fdset/<number> as if it were the file
+// (QMP command add-fd).
+func (c *Client) AddFile(ctx context.Context, fd int) (set int, err error) {
+	var added struct {
+		Set int `json:"fdset-id"`
+	}
+	err = c.execute(ctx, "add-fd", nil, &added, unix.UnixRights(fd))
+	return added.Set, err
+}
+
 func (c *Client) execute(ctx context.Context, command string, arguments, result any, oob []byte) error {
 	id, reply, err := c.register()
 	if err != nil {
