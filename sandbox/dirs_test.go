@@ -14,7 +14,7 @@ import (
 func TestEqualIDsInTwoNamespaces(t *testing.T) {
 	first := startedFixture(t, func(o *Options) { o.ID, o.Namespace, o.CgroupPath = "same", "one", "" })
 	beside := func(namespace string) (*fixture, error) {
-		f := &fixture{t: t, host: newFakeHost(), agent: newFakeAgent()}
+		f := &fixture{t: t, host: newFakeHost(t), agent: newFakeAgent()}
 		f.vm = &fakeVM{agent: f.agent}
 		o := first.pod.Options()
 		o.Namespace, o.Bundle = namespace, t.TempDir()

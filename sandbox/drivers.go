@@ -23,6 +23,9 @@ type Drivers struct {
 	Check func(config.Config) error
 	// NewVM makes a VM that is not started.
 	NewVM func(hypervisor.Config) (hypervisor.VM, error)
+	// UserClaims is the directory of the claims of users for VMMs, one for all pods of
+	// the host.
+	UserClaims string
 	// Templates are the saved VMs that pods can start from; nil for none.
 	Templates Templates
 	// NewCgroup makes the pod's cgroup; RemoveCgroup removes one by its path

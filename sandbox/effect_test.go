@@ -27,6 +27,7 @@ func effects() map[string]func(*config.Config) {
 		"machine_type":               func(c *c) { c.Hypervisor.MachineType = "" },
 		"accelerator":                func(c *c) { c.Hypervisor.Accelerator = "tcg" },
 		"cpu_features":               func(c *c) { c.Hypervisor.CPUFeatures = "" },
+		"vmm_users":                  func(c *c) { c.Hypervisor.VMMUsers = "1-2" },
 		"kernel_params":              func(c *c) { c.Hypervisor.KernelParams = "a b=c" },
 		"default_vcpus":              func(c *c) { c.Hypervisor.DefaultVCPUs = 2 },
 		"default_maxvcpus":           func(c *c) { c.Hypervisor.DefaultVCPUs, c.Hypervisor.DefaultMaxVCPUs = 2, 1 },

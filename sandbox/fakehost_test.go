@@ -46,10 +46,11 @@ type fakeHost struct {
 	changed chan struct{}
 	// steered has the address of a loopback that is steered.
 	steered chan string
+	claims  string // of users
 }
 
-func newFakeHost() *fakeHost {
-	return &fakeHost{things: map[string]bool{}, fail: map[string]error{}, state: oneEndpoint(), steered: make(chan string, 1), changed: make(chan struct{}, 1)}
+func newFakeHost(t *testing.T) *fakeHost {
+	return &fakeHost{claims: t.TempDir(), things: map[string]bool{}, fail: map[string]error{}, state: oneEndpoint(), steered: make(chan string, 1), changed: make(chan struct{}, 1)}
 }
 
 // make adds a thing.
@@ -92,8 +93,9 @@ func (h *fakeHost) setState(s network.State) {
 
 func (h *fakeHost) drivers(vm *fakeVM) Drivers {
 	return Drivers{
-		Check: func(config.Config) error { return h.make("check", "") },
-		NewVM: vm.create,
+		Check:      func(config.Config) error { return h.make("check", "") },
+		UserClaims: h.claims,
+		NewVM:      vm.create,
 		NewCgroup: func(path string, l hostcgroup.Limits) (Cgroup, error) {
 			h.covered = append(h.covered, l.MemoryBytes)
 			return fakeCgroup{h}, h.make("cgroup", path)
@@ -261,10 +263,12 @@ type fixture struct {
 
 func newFixture(t *testing.T, change ...func(*Options)) *fixture {
 	t.Helper()
-	f := &fixture{t: t, host: newFakeHost(), agent: newFakeAgent()}
+	f := &fixture{t: t, host: newFakeHost(t), agent: newFakeAgent()}
 	f.vm = &fakeVM{agent: f.agent}
 	o := Options{ID: "pod1", Namespace: "test", Bundle: t.TempDir(), NetNS: "/run/netns/test", CgroupPath: "/test/pod1", Config: config.Default()}
 	o.Config.Runtime.StateDir = t.TempDir()
+	// The second is the only one for pods.
+	o.Config.Hypervisor.VMMUsers = "1900000000-1900000001"
 	for _, c := range change {
 		c(&o)
 	}

@@ -37,6 +37,7 @@ func newQEMU(c hypervisor.Config) (hypervisor.VM, error) { return qemu.New(c), n
 func hostDrivers() Drivers {
 	return Drivers{
 		Check:        checkFiles,
+		UserClaims:   userClaims,
 		NewCgroup:    newHostCgroup,
 		RemoveCgroup: removeHostCgroup,
 		Network:      hostNetwork{},

@@ -12,6 +12,9 @@ import (
 // boot; see package accel as well.
 const findingsDir = "/run/katapod"
 
+// userClaims says which users of VMMs pods have, see claimUser.
+const userClaims = findingsDir + "/users"
+
 // startVirtiofsd is the real Drivers.StartShare.
 func startVirtiofsd(ctx context.Context, c ShareConfig) (ShareDaemon, error) {
 	d, err := virtiofsd.Start(ctx, virtiofsd.Config{

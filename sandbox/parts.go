@@ -7,6 +7,7 @@ import (
 
 	"github.com/katapod/katapod/hypervisor"
 	"github.com/katapod/katapod/protocols/transport"
+	"github.com/katapod/katapod/sandbox/ledger"
 	"github.com/katapod/katapod/sandbox/sizing"
 	"github.com/katapod/katapod/sandbox/template"
 )
@@ -23,6 +24,8 @@ type parts struct {
 	template      *template.Template
 	beginTemplate func()
 	cgroup        Cgroup
+	user          int // whom the VMM runs as
+	userClaim     ledger.Resource
 	share         ShareDaemon
 	vm            hypervisor.VM
 	booted        bool // the VM's start succeeded

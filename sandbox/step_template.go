@@ -82,6 +82,7 @@ func (s *Sandbox) findTemplate(ctx context.Context) (template.Template, error) {
 	if !errdefs.IsNotFound(err) && !errdefs.IsDataLoss(err) {
 		return found, err
 	}
+	c.User = builderUser(s.options.Config)
 	begin, requestErr := templates.Request(c)
 	if requestErr != nil {
 		return template.Template{}, requestErr

@@ -52,6 +52,7 @@ func (s *Sandbox) vmConfig() hypervisor.Config {
 		Dir:          s.dirs.vm,
 		Binary:       h.Path,
 		NetNS:        s.network.path(),
+		User:         s.user(),
 		Machine:      h.MachineType,
 		CPUFeatures:  h.CPUFeatures,
 		Accelerator:  h.Accelerator,

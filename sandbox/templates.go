@@ -79,6 +79,7 @@ func MakeTemplate(ctx context.Context, c config.Config, program string) error {
 		return err
 	}
 	r := template.Request{Store: template.Store{Dir: c.TemplateDir()}, Config: s.cloneConfig()}
+	r.Config.User = builderUser(c)
 	if err := template.Run(ctx, program, r); err != nil {
 		return fmt.Errorf("make a template: %w", err)
 	}

@@ -28,6 +28,7 @@ func (d Drivers) undoTable() ledger.Undo {
 		ledger.Dir:    func(_ context.Context, args []string) error { return os.RemoveAll(args[0]) },
 		ledger.File:   func(_ context.Context, args []string) error { return removeFile(args[0]) },
 		ledger.Socket: func(_ context.Context, args []string) error { return removeFile(args[0]) },
+		ledger.User:   func(_ context.Context, args []string) error { return removeClaim(args[0], args[1]) },
 	}
 }
 

@@ -31,6 +31,7 @@ func defaultHypervisor() Hypervisor {
 		Name:                     "qemu",
 		Path:                     qemu,
 		ValidPaths:               []string{qemu},
+		VMMUsers:                 defaultVMMUsers,
 		Kernel:                   "/usr/share/kata-containers/vmlinux",
 		Image:                    "/usr/share/kata-containers/kata-containers.img",
 		RootfsType:               "erofs",

@@ -16,6 +16,10 @@ type Hypervisor struct {
 	Path string `toml:"path"`
 	// ValidPaths are globs that a path annotation must match.
 	ValidPaths []string `toml:"valid_hypervisor_paths"`
+	// VMMUsers is a range of user ids, "first-last". Each pod's VMM runs as one of them
+	// that nothing else runs as; builders of templates as the first. It is a key of this
+	// project.
+	VMMUsers string `toml:"vmm_users"`
 	// Kernel is the guest's kernel.
 	Kernel string `toml:"kernel"`
 	// Initrd and Image exclude each other; setting one in a drop-in or an

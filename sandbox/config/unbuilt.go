@@ -22,7 +22,7 @@ func unbuiltHypervisor() map[string]off {
 	no, zero, empty, none := off{false}, off{int64(0)}, off{""}, off{[]any{}}
 	tuning := off(nil)
 	return map[string]off{
-		"rootless": no, "disable_selinux": {false, true}, "firmware": empty, "firmware_volume": empty,
+		"rootless": {false, true}, "disable_selinux": {false, true}, "firmware": empty, "firmware_volume": empty,
 		"virtio_fs_cache_size": zero, "block_device_driver": {"virtio-blk", "virtio-blk-pci", "virtio-scsi"},
 		"block_device_cache_set": no, "block_device_cache_direct": no, "block_device_cache_noflush": no,
 		"block_device_aio": tuning, "block_device_logical_sector_size": zero, "block_device_physical_sector_size": zero,

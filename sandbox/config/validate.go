@@ -77,6 +77,7 @@ func hypervisorChecks(h Hypervisor) []check {
 	const q = "hypervisor.qemu."
 	return []check{
 		path(q+"path", h.Path, true), path(q+"kernel", h.Kernel, true),
+		userRange(q+"vmm_users", h.VMMUsers),
 		path(q+"initrd", h.Initrd, false), path(q+"image", h.Image, false),
 		{q + "image", h.Image, (h.Image == "") != (h.Initrd == ""), "exactly one of image and initrd"},
 		oneOf(q+"rootfs_type", h.RootfsType, "erofs", "ext4", "xfs"),

@@ -35,6 +35,9 @@ const (
 	File Kind = "file"
 	// Socket: path of a unix socket.
 	Socket Kind = "socket"
+	// User: path of a symbolic link that claims a user id, and what it points to, the
+	// state directory of whoever has it.
+	User Kind = "user"
 )
 
 // Resource is one thing on the host.
@@ -72,7 +75,7 @@ func (r Resource) validate() error {
 	switch r.Kind {
 	case Process:
 		return r.validateNumbers(2)
-	case Tap:
+	case Tap, User:
 		return r.validatePath(2)
 	case NetNS, Mount, Cgroup, Dir, File, Socket:
 		return r.validatePath(1)
