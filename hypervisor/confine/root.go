@@ -173,7 +173,7 @@ func (b Bind) mount(made map[string]bool) error {
 	if !b.Device {
 		flags |= unix.MS_NODEV
 	}
-	if b.Writable && !b.Device {
+	if b.Writable && !b.Device && !b.Tree {
 		flags |= unix.MS_NOEXEC
 	}
 	if err := unix.Mount("", at, "", flags, ""); err != nil {

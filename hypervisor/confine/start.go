@@ -22,6 +22,8 @@ type Process struct {
 	// NetNS is the path of the network namespace that it runs in; empty is the
 	// caller's.
 	NetNS string
+	// NoNetwork gives it an empty network namespace of its own instead.
+	NoNetwork bool
 	// User is its user and group id, Groups are further ones.
 	User   int
 	Groups []int
@@ -99,7 +101,11 @@ func start(cmd *exec.Cmd, p Process) error {
 			return err
 		}
 	}
-	if err := unix.Unshare(unix.CLONE_NEWNS | unix.CLONE_NEWIPC | unix.CLONE_NEWUTS); err != nil {
+	apart := unix.CLONE_NEWNS | unix.CLONE_NEWIPC | unix.CLONE_NEWUTS
+	if p.NoNetwork {
+		apart |= unix.CLONE_NEWNET
+	}
+	if err := unix.Unshare(apart); err != nil {
 		return fmt.Errorf("make namespaces for a confined process; the runtime needs CAP_SYS_ADMIN: %w: %w", err, errdefs.ErrFailedPrecondition)
 	}
 	if err := p.Root.enter(); err != nil {

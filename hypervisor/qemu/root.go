@@ -5,6 +5,7 @@ package qemu
 import (
 	"context"
 	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
 
@@ -35,7 +36,7 @@ const (
 )
 
 // rootFor makes QEMU's root directory: its program with libraries and firmware, which
-// keep their names, the guest's kernel, and KVM's device.
+// keep their names, the guest's kernel, and devices that it opens by name.
 func rootFor(ctx context.Context, cfg hypervisor.Config, accelerator string) (*confine.Root, error) {
 	needs, err := knownProgram(ctx, cfg.Binary)
 	if err != nil {
@@ -52,8 +53,13 @@ func rootFor(ctx context.Context, cfg hypervisor.Config, accelerator string) (*c
 	if cfg.Initrd != "" {
 		root.Bind(confine.Bind{From: cfg.Initrd, At: initrdFile})
 	}
+	// It tries locks on /dev/null before it uses any.
+	devices := []string{os.DevNull}
 	if accelerator != accel.TCG {
-		if err := root.Device(kvmDevice, userOf(cfg)); err != nil {
+		devices = append(devices, kvmDevice)
+	}
+	for _, device := range devices {
+		if err := root.Device(device, userOf(cfg)); err != nil {
 			_ = root.Close() // It holds nothing yet.
 			return nil, err
 		}

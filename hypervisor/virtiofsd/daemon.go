@@ -17,6 +17,7 @@ import (
 
 	"github.com/containerd/errdefs"
 
+	"github.com/katapod/katapod/hypervisor/confine"
 	"github.com/katapod/katapod/hypervisor/internal/tail"
 )
 
@@ -65,7 +66,12 @@ func Start(ctx context.Context, c Config) (*Daemon, error) {
 	if err != nil {
 		return nil, err
 	}
-	d, err := spawn(c, args)
+	root, err := rootFor(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	defer root.Close() // The daemon keeps it.
+	d, err := spawn(c, args, root)
 	if err != nil {
 		return nil, err
 	}
@@ -86,7 +92,7 @@ func openFiles() (uint64, error) {
 	return min(limit.Max, maxFiles), nil
 }
 
-func spawn(c Config, args []string) (*Daemon, error) {
+func spawn(c Config, args []string, root *confine.Root) (*Daemon, error) {
 	listener, err := net.ListenUnix("unix", &net.UnixAddr{Name: c.Socket, Net: "unix"})
 	if err != nil {
 		return nil, fmt.Errorf("listen for virtiofsd: %w", err)
@@ -105,7 +111,7 @@ func spawn(c Config, args []string) (*Daemon, error) {
 	d.cmd.WaitDelay = drainLog
 	// The daemon forks; its group is how all of it is reached.
 	d.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	if err := d.cmd.Start(); err != nil {
+	if err := confine.Start(d.cmd, confine.Process{Root: root, NoNetwork: true, Keep: needed()}); err != nil {
 		return nil, errors.Join(fmt.Errorf("start virtiofsd %s: %w", c.Binary, err), os.Remove(c.Socket))
 	}
 	go d.watch()

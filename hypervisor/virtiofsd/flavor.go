@@ -72,7 +72,7 @@ func (f flavor) args(c Config, fd int, files uint64) ([]string, error) {
 	}
 	if f.rust {
 		a := []string{
-			"--fd=" + strconv.Itoa(fd), "--shared-dir=" + c.SharedDir, "--cache=" + cache,
+			"--fd=" + strconv.Itoa(fd), "--shared-dir=" + sharedAt, "--cache=" + cache,
 			"--sandbox=namespace", "--seccomp=kill", "--xattr", "--rlimit-nofile=" + strconv.FormatUint(files, 10),
 		}
 		if c.Debug {
@@ -91,7 +91,7 @@ func (f flavor) args(c Config, fd int, files uint64) ([]string, error) {
 	// The C daemon always filters its system calls.
 	return append([]string{
 		"-f", "--fd=" + strconv.Itoa(fd), "--rlimit-nofile=" + strconv.FormatUint(files, 10),
-		"-o", "source=" + escape(c.SharedDir), "-o", "cache=" + cache,
+		"-o", "source=" + sharedAt, "-o", "cache=" + cache,
 		"-o", "sandbox=namespace,xattr,announce_submounts,log_level=" + level,
 	}, c.ExtraArgs...), nil
 }
@@ -111,9 +111,4 @@ func (f flavor) cache(mode string) (string, error) {
 		return "", fmt.Errorf("virtio-fs cache mode metadata: the C daemon does not have it, use auto, always or never, or the Rust daemon: %w", errdefs.ErrNotImplemented)
 	}
 	return "", fmt.Errorf("virtio-fs cache mode %q: allowed are auto, always, never, and metadata with the Rust daemon: %w", mode, errdefs.ErrInvalidArgument)
-}
-
-// escape protects a value in the C daemon's list of options.
-func escape(s string) string {
-	return strings.NewReplacer(`\`, `\\`, `,`, `\,`).Replace(s)
 }

@@ -91,9 +91,9 @@ func TestArgs(t *testing.T) {
 		f    flavor
 		want string
 	}{
-		{"C", flavor{announceOption: true}, `-f --fd=3 --rlimit-nofile=99 -o source=/a\,b\\c -o cache=none -o sandbox=namespace,xattr,announce_submounts,log_level=warn --last`},
-		{"Rust", flavor{rust: true}, `--fd=3 --shared-dir=/a,b\c --cache=never --sandbox=namespace --seccomp=kill --xattr --rlimit-nofile=99 --last`},
-		{"early Rust", flavor{rust: true, announceOption: true}, `--fd=3 --shared-dir=/a,b\c --cache=never --sandbox=namespace --seccomp=kill --xattr --rlimit-nofile=99 --announce-submounts --last`},
+		{"C", flavor{announceOption: true}, `-f --fd=3 --rlimit-nofile=99 -o source=/share -o cache=none -o sandbox=namespace,xattr,announce_submounts,log_level=warn --last`},
+		{"Rust", flavor{rust: true}, `--fd=3 --shared-dir=/share --cache=never --sandbox=namespace --seccomp=kill --xattr --rlimit-nofile=99 --last`},
+		{"early Rust", flavor{rust: true, announceOption: true}, `--fd=3 --shared-dir=/share --cache=never --sandbox=namespace --seccomp=kill --xattr --rlimit-nofile=99 --announce-submounts --last`},
 	} {
 		got, err := tc.f.args(c, 3, 99)
 		if err != nil || strings.Join(got, " ") != tc.want {

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package virtiofsd
+
+import (
+	"context"
+	"errors"
+	"os"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/katapod/katapod/hypervisor/confine"
+)
+
+// sharedAt is the shared directory's name for the daemon. It makes it its root, in
+// namespaces of its own, before it serves anything.
+const sharedAt = "/share"
+
+// rootFor makes the daemon's root directory: its program with libraries, the shared
+// directory, and what it reads at its start. What is mounted below the shared directory
+// later appears there.
+func rootFor(ctx context.Context, c Config) (*confine.Root, error) {
+	files, err := confine.Libraries(ctx, c.Binary)
+	if err != nil {
+		return nil, err
+	}
+	root, err := confine.NewRoot(confine.Bind{From: c.SharedDir, At: sharedAt, Writable: true, Tree: true})
+	if err != nil {
+		return nil, err
+	}
+	for _, path := range files {
+		root.Bind(confine.Bind{From: path})
+	}
+	// Both daemons look at the bounds of open files, before they mount a /proc over it.
+	for _, path := range []string{confine.LoaderCache, "/proc/sys/fs/file-max", "/proc/sys/fs/nr_open"} {
+		if _, err := os.Stat(path); err == nil {
+			root.Bind(confine.Bind{From: path})
+		}
+	}
+	if err := root.Device(os.DevNull, 0); err != nil {
+		return nil, errors.Join(err, root.Close())
+	}
+	return root, nil
+}
+
+// needed are the capabilities that the daemon may have. With the last three it makes
+// its namespaces, goes there, and drops what it does not need, these among it; with the
+// others it serves files of any user to a guest, which is root of its own.
+func needed() []uintptr {
+	return []uintptr{
+		unix.CAP_CHOWN, unix.CAP_DAC_OVERRIDE, unix.CAP_FOWNER, unix.CAP_FSETID,
+		unix.CAP_SETGID, unix.CAP_SETUID, unix.CAP_MKNOD, unix.CAP_SETFCAP,
+		unix.CAP_SYS_ADMIN, unix.CAP_SYS_CHROOT, unix.CAP_SETPCAP,
+	}
+}
