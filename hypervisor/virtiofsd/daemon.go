@@ -66,7 +66,7 @@ func Start(ctx context.Context, c Config) (*Daemon, error) {
 	if err != nil {
 		return nil, err
 	}
-	root, err := rootFor(ctx, c)
+	root, err := rootFor(ctx, c, f)
 	if err != nil {
 		return nil, err
 	}

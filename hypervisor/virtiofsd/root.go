@@ -19,7 +19,7 @@ const sharedAt = "/share"
 // rootFor makes the daemon's root directory: its program with libraries, the shared
 // directory, and what it reads at its start. What is mounted below the shared directory
 // later appears there.
-func rootFor(ctx context.Context, c Config) (*confine.Root, error) {
+func rootFor(ctx context.Context, c Config, f flavor) (*confine.Root, error) {
 	files, err := confine.Libraries(ctx, c.Binary)
 	if err != nil {
 		return nil, err
@@ -31,8 +31,13 @@ func rootFor(ctx context.Context, c Config) (*confine.Root, error) {
 	for _, path := range files {
 		root.Bind(confine.Bind{From: path})
 	}
-	// Both daemons look at the bounds of open files, before they mount a /proc over it.
-	for _, path := range []string{confine.LoaderCache, "/proc/sys/fs/file-max", "/proc/sys/fs/nr_open"} {
+	// Before they mount a /proc of their own, the daemon in C looks at the bound of open
+	// files, and the one in Rust at itself.
+	early := "/proc/sys/fs/file-max"
+	if f.rust {
+		early = "/proc"
+	}
+	for _, path := range []string{confine.LoaderCache, early} {
 		if _, err := os.Stat(path); err == nil {
 			root.Bind(confine.Bind{From: path})
 		}
