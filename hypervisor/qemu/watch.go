@@ -161,5 +161,5 @@ func panicLine(console string) string {
 	}
 	line, _, _ := strings.Cut(rest, "\n")
 	const longest = 200
-	return line[:min(len(line), longest)]
+	return strings.ToValidUTF8(line[:min(len(line), longest)], "")
 }

@@ -52,10 +52,16 @@ func mountsBelow(path string) ([]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listing mounts: %w", err)
 	}
+	return pointsBelow(string(data), path), nil
+}
+
+// pointsBelow reads a table in the form of proc_pid_mountinfo(5), whose fifth field
+// is the mount point. One space parts the fields: any other that Unicode knows may
+// be in a path as it is.
+func pointsBelow(table, path string) []string {
 	var points []string
-	for line := range strings.Lines(string(data)) {
-		// proc_pid_mountinfo(5): the fifth field is the mount point.
-		fields := strings.Fields(line)
+	for line := range strings.Lines(table) {
+		fields := strings.SplitN(strings.TrimSuffix(line, "\n"), " ", 6)
 		if len(fields) < 5 {
 			continue
 		}
@@ -64,7 +70,7 @@ func mountsBelow(path string) ([]string, error) {
 			points = append(points, point)
 		}
 	}
-	return points, nil
+	return points
 }
 
 // realPath resolves links in the parents of path, as mount points are listed
