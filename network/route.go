@@ -68,7 +68,12 @@ func (s *scan) route(family int, r netlink.Route) {
 		Family: family, Device: device,
 		Scope: int(r.Scope), Flags: r.Flags, MTU: r.MTU, AdvMSS: r.AdvMSS, Metric: r.Priority,
 	}
-	if p, ok := prefix(r.Dst); ok && p.Bits() > 0 {
+	switch p, ok := prefix(r.Dst); {
+	case r.Dst != nil && !ok:
+		// Without its destination it would be a default route.
+		s.note("route %s leads to what is no prefix; the guest does not get it", r.Dst)
+		return
+	case ok && p.Bits() > 0:
 		out.Destination = p
 	}
 	out.Gateway, _ = address(r.Gw)

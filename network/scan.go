@@ -171,5 +171,6 @@ func prefix(n *net.IPNet) (netip.Prefix, bool) {
 	}
 	a, ok := address(n.IP)
 	bits, _ := n.Mask.Size()
-	return netip.PrefixFrom(a, bits), ok
+	p := netip.PrefixFrom(a, bits)
+	return p, ok && p.IsValid() // of IPv4 in the form of IPv6 the bits are too many
 }
