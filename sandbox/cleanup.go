@@ -9,6 +9,7 @@ import (
 
 	"github.com/containerd/errdefs"
 
+	"github.com/katapod/katapod/internal/timeouts"
 	"github.com/katapod/katapod/sandbox/ledger"
 )
 
@@ -25,12 +26,12 @@ func Cleanup(ctx context.Context, stateDir string) error {
 
 // awaitCleanup lets a pod that clears the same leftovers finish.
 func awaitCleanup(ctx context.Context, stateDir string, d Drivers) error {
-	ctx, cancel := context.WithTimeout(ctx, cleanupTimeout)
+	ctx, cancel := context.WithTimeout(ctx, timeouts.Cleanup)
 	defer cancel()
 	began := time.Now()
 	for look := time.Millisecond; ; look *= 2 {
 		err := cleanup(ctx, stateDir, d)
-		if !errdefs.IsFailedPrecondition(err) || time.Since(began) > lockTimeout {
+		if !errdefs.IsFailedPrecondition(err) || time.Since(began) > timeouts.Lock {
 			return err
 		}
 		timer := time.NewTimer(look)

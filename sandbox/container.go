@@ -14,6 +14,7 @@ import (
 	"github.com/containerd/log"
 	"github.com/opencontainers/runtime-spec/specs-go"
 
+	"github.com/katapod/katapod/internal/timeouts"
 	"github.com/katapod/katapod/protocols/agentpb"
 	"github.com/katapod/katapod/sandbox/sizing"
 )
@@ -94,7 +95,7 @@ func (c *Container) launchInit(ctx context.Context) error {
 		c.sandbox.offerNames(ctx)
 	}
 	agent := c.sandbox.guest()
-	_, err := ask(ctx, agent, "start container "+c.id, requestTimeout, agent.service.StartContainer,
+	_, err := ask(ctx, agent, "start container "+c.id, timeouts.Request, agent.service.StartContainer,
 		&agentpb.StartContainerRequest{ContainerId: c.id})
 	if err == nil {
 		c.runLateHooks(ctx, c.hooked.hooks.Start, specs.StateRunning)
@@ -152,8 +153,8 @@ func (c *Container) removeFromGuest(ctx context.Context) error {
 		return nil
 	}
 	agent := c.sandbox.guest()
-	_, err := ask(ctx, agent, "remove container "+c.id, requestTimeout, agent.service.RemoveContainer,
-		&agentpb.RemoveContainerRequest{ContainerId: c.id, Timeout: uint32(requestTimeout.Seconds())})
+	_, err := ask(ctx, agent, "remove container "+c.id, timeouts.Request, agent.service.RemoveContainer,
+		&agentpb.RemoveContainerRequest{ContainerId: c.id, Timeout: uint32(timeouts.Request.Seconds())})
 	if err != nil && !errdefs.IsNotFound(err) && !c.sandbox.life.over() {
 		return err
 	}

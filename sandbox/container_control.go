@@ -9,6 +9,7 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/opencontainers/runtime-spec/specs-go"
 
+	"github.com/katapod/katapod/internal/timeouts"
 	"github.com/katapod/katapod/protocols/agentpb"
 	"github.com/katapod/katapod/sandbox/sizing"
 	"github.com/katapod/katapod/sandbox/spec"
@@ -37,7 +38,7 @@ func (c *Container) Kill(ctx context.Context, execID string, signal uint32, all 
 		target = ""
 	}
 	agent := c.sandbox.guest()
-	_, err = ask(ctx, agent, fmt.Sprintf("send signal %d to %s", signal, p), signalTimeout, agent.service.SignalProcess,
+	_, err = ask(ctx, agent, fmt.Sprintf("send signal %d to %s", signal, p), timeouts.Signal, agent.service.SignalProcess,
 		&agentpb.SignalProcessRequest{ContainerId: c.id, ExecId: target, Signal: signal})
 	if err != nil && c.sandbox.life.over() {
 		return fmt.Errorf("signal %s: its pod has ended: %w", p, errdefs.ErrNotFound)
@@ -48,7 +49,7 @@ func (c *Container) Kill(ctx context.Context, execID string, signal uint32, all 
 // Pause freezes the container's processes.
 func (c *Container) Pause(ctx context.Context) error {
 	return c.freeze(ctx, onPause, func(ctx context.Context, a *agentClient) error {
-		_, err := ask(ctx, a, "pause container "+c.id, requestTimeout, a.service.PauseContainer,
+		_, err := ask(ctx, a, "pause container "+c.id, timeouts.Request, a.service.PauseContainer,
 			&agentpb.PauseContainerRequest{ContainerId: c.id})
 		return err
 	})
@@ -57,7 +58,7 @@ func (c *Container) Pause(ctx context.Context) error {
 // Resume thaws a container that was paused.
 func (c *Container) Resume(ctx context.Context) error {
 	return c.freeze(ctx, onResume, func(ctx context.Context, a *agentClient) error {
-		_, err := ask(ctx, a, "resume container "+c.id, requestTimeout, a.service.ResumeContainer,
+		_, err := ask(ctx, a, "resume container "+c.id, timeouts.Request, a.service.ResumeContainer,
 			&agentpb.ResumeContainerRequest{ContainerId: c.id})
 		return err
 	})
@@ -101,7 +102,7 @@ func (c *Container) Update(ctx context.Context, r *specs.LinuxResources) error {
 	if err = c.sandbox.needMemory(ctx); err != nil {
 		err = fmt.Errorf("update container %s: %w", c.id, err)
 	} else {
-		_, err = ask(ctx, agent, "update container "+c.id, requestTimeout, agent.service.UpdateContainer, req)
+		_, err = ask(ctx, agent, "update container "+c.id, timeouts.Request, agent.service.UpdateContainer, req)
 	}
 	if err != nil {
 		c.setAllowance(before)
@@ -119,7 +120,7 @@ func (c *Container) Stats(ctx context.Context) (*agentpb.StatsContainerResponse,
 		return nil, fmt.Errorf("statistics of container %s: it is stopped: %w", c.id, errdefs.ErrNotFound)
 	}
 	agent := c.sandbox.guest()
-	return ask(ctx, agent, "statistics of container "+c.id, queryTimeout, agent.service.StatsContainer,
+	return ask(ctx, agent, "statistics of container "+c.id, timeouts.Query, agent.service.StatsContainer,
 		&agentpb.StatsContainerRequest{ContainerId: c.id})
 }
 

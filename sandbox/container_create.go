@@ -13,6 +13,7 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/opencontainers/runtime-spec/specs-go"
 
+	"github.com/katapod/katapod/internal/timeouts"
 	"github.com/katapod/katapod/protocols/agentpb"
 	"github.com/katapod/katapod/sandbox/sizing"
 	"github.com/katapod/katapod/sandbox/spec"
@@ -81,12 +82,13 @@ func (s *Sandbox) createTimeout() time.Duration {
 	if t := s.options.Config.Runtime.CreateContainerTimeout.Duration(); t > 0 {
 		return t
 	}
-	return createTimeout
+	return timeouts.Create
 }
 
 // abandon takes back a creation that failed.
 func (c *Container) abandon(ctx context.Context) error {
-	ctx = context.WithoutCancel(ctx)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeouts.UndoCreate)
+	defer cancel()
 	err := errors.Join(c.removeFromGuest(ctx), c.release(ctx))
 	c.init.exit(exitKilled)
 	c.sandbox.forget(c)

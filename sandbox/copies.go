@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/katapod/katapod/internal/timeouts"
 	"github.com/katapod/katapod/protocols/agentpb"
 	"github.com/katapod/katapod/sandbox/storage"
 )
@@ -77,7 +78,7 @@ func (c *Container) copyToGuest(ctx context.Context, file storage.Copy) error {
 		if _, err := io.ReadFull(f, chunk); err != nil {
 			return fmt.Errorf("copy %s to the guest: it changed meanwhile: %w", file.Source, err)
 		}
-		_, err := ask(ctx, agent, "copy "+file.Source+" to the guest", requestTimeout, agent.service.CopyFile, &agentpb.CopyFileRequest{
+		_, err := ask(ctx, agent, "copy "+file.Source+" to the guest", timeouts.Request, agent.service.CopyFile, &agentpb.CopyFileRequest{
 			Path: file.GuestPath, FileSize: st.Size, FileMode: st.Mode, DirMode: 0o755,
 			Uid: int32(uid), Gid: int32(gid), Offset: offset, Data: chunk,
 		})

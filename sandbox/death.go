@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/katapod/katapod/hypervisor"
+	"github.com/katapod/katapod/internal/timeouts"
 	"github.com/katapod/katapod/protocols/guard"
 	"github.com/katapod/katapod/sandbox/failure"
 )
@@ -50,7 +51,11 @@ func (s *Sandbox) watchShare(d ShareDaemon) {
 
 // agentLost reports the end of the agent's connection.
 func (s *Sandbox) agentLost(err error) {
-	s.died(failure.With(failure.AgentLost, fmt.Errorf("the connection to the agent in the guest broke: %w", err)))
+	code := failure.AgentLost
+	if errors.Is(err, guard.ErrHostile) {
+		code = failure.GuestHostile
+	}
+	s.died(failure.With(code, fmt.Errorf("the connection to the agent in the guest broke: %w", err)))
 }
 
 // died ends the pod's life because of cause. A pod that starts notices by its
@@ -80,7 +85,7 @@ func (s *Sandbox) died(cause error) {
 // its share, would hold back everybody who waits for a process: an engine is told
 // of an exit behind the last byte.
 func (s *Sandbox) hush() {
-	timer := time.NewTimer(lastOutput)
+	timer := time.NewTimer(timeouts.LastOutput)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
@@ -102,7 +107,7 @@ func (s *Sandbox) killAll() {
 
 // bury releases a pod that died.
 func (s *Sandbox) bury() {
-	f := s.explain(failure.StepRunning, context.Cause(s.life.ctx))
+	f := s.explain(context.Background(), failure.StepRunning, context.Cause(s.life.ctx))
 	s.mu.Lock()
 	s.failure = f
 	s.mu.Unlock()
@@ -114,7 +119,7 @@ func (s *Sandbox) bury() {
 // explain finds the cause of the cause: an agent whose connection broke may be
 // that of a VM that is just ending. The VM is ended for good, so that its last
 // words are complete.
-func (s *Sandbox) explain(step string, cause error) *Failure {
+func (s *Sandbox) explain(ctx context.Context, step string, cause error) *Failure {
 	var booted bool
 	s.parts.with(func(p *parts) { booted = p.booted })
 	if booted && !errors.Is(cause, guard.ErrHostile) && !errors.Is(cause, errStopped) && !errors.Is(cause, context.Canceled) {
@@ -122,14 +127,14 @@ func (s *Sandbox) explain(step string, cause error) *Failure {
 			cause = own
 		}
 	}
-	s.silenceVM()
+	s.silenceVM(ctx)
 	return s.newFailure(step, cause)
 }
 
 // awaitVMCause is why the VM ended by itself, nil if it does not soon.
 func (s *Sandbox) awaitVMCause() error {
 	vm := s.machine()
-	timer := time.NewTimer(causeTimeout)
+	timer := time.NewTimer(s.patience)
 	defer timer.Stop()
 	select {
 	case <-vm.Done():
@@ -142,11 +147,7 @@ func (s *Sandbox) awaitVMCause() error {
 }
 
 // silenceVM ends the VM ahead of the rest. Its error comes again with that.
-func (s *Sandbox) silenceVM() {
-	ctx, cancel := context.WithTimeout(context.Background(), vmStopTimeout)
-	defer cancel()
-	_ = s.undoVM(ctx)
-}
+func (s *Sandbox) silenceVM(ctx context.Context) { _ = s.undoVM(ctx) }
 
 // startFailed takes back what a start that failed did.
 func (s *Sandbox) startFailed(ctx context.Context, err error) error {
@@ -154,7 +155,9 @@ func (s *Sandbox) startFailed(ctx context.Context, err error) error {
 	if s.life.over() {
 		cause = context.Cause(s.life.ctx)
 	}
-	f := s.explain(step, cause)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeouts.Cause+timeouts.UndoStart)
+	defer cancel()
+	f := s.explain(ctx, step, cause)
 	s.mu.Lock()
 	s.failure = f
 	s.mu.Unlock()
@@ -164,7 +167,7 @@ func (s *Sandbox) startFailed(ctx context.Context, err error) error {
 	s.life.end(f)
 	s.log.WithError(f).Error("the pod did not start")
 	s.report(f)
-	s.end(context.WithoutCancel(ctx))
+	s.end(ctx)
 	if err := s.removeState(); err != nil {
 		s.log.WithError(err).Error("cannot remove the state directory of the pod")
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
+	"github.com/katapod/katapod/internal/timeouts"
 	"github.com/katapod/katapod/protocols/agentpb"
 	"github.com/katapod/katapod/sandbox/spec"
 )
@@ -100,7 +101,7 @@ func (p *Process) launchExec(ctx context.Context, process *specs.Process) error 
 	}
 	err = p.withStreams(ctx, func(ctx context.Context, t streamTokens) error {
 		req.StdinPort, req.StdoutPort, req.StderrPort = uint32(t.stdin), uint32(t.stdout), uint32(t.stderr)
-		_, err := ask(ctx, agent, "run "+p.String(), requestTimeout, agent.service.ExecProcess, req)
+		_, err := ask(ctx, agent, "run "+p.String(), timeouts.Request, agent.service.ExecProcess, req)
 		return err
 	})
 	if err != nil {
@@ -113,7 +114,7 @@ func (p *Process) launchExec(ctx context.Context, process *specs.Process) error 
 // in the guest all the same. Mostly there is none to signal.
 func (p *Process) discard(ctx context.Context) {
 	agent := p.container.sandbox.guest()
-	_, err := ask(context.WithoutCancel(ctx), agent, "end "+p.String(), signalTimeout, agent.service.SignalProcess,
+	_, err := ask(context.WithoutCancel(ctx), agent, "end "+p.String(), timeouts.Signal, agent.service.SignalProcess,
 		&agentpb.SignalProcessRequest{ContainerId: p.container.id, ExecId: p.guestID, Signal: uint32(unix.SIGKILL)})
 	if err != nil {
 		p.container.log().WithError(err).Debug("nothing was left of an exec that did not start")
@@ -133,7 +134,7 @@ func (p *Process) withStreams(ctx context.Context, call func(context.Context, st
 		return nil
 	}
 	tokens := newStreamTokens(p.wanted)
-	dialCtx, cancel := s.life.during(ctx, streamTimeout)
+	dialCtx, cancel := s.life.during(ctx, timeouts.Stream)
 	defer cancel()
 	var opened streams
 	var dialErr error

@@ -68,6 +68,7 @@ func provocations() map[failure.Code]provocation {
 			},
 			after: func(*fixture) {},
 		},
+		failure.GuestHostile: {after: func(f *fixture) { f.vm.sendFrameOf4GiB() }},
 		failure.AgentTimeout: {options: func(o *Options) { o.Config.Agent.DialTimeout = 1 }, before: func(f *fixture) { f.vm.bootHangs = true }},
 		failure.AgentLost:    dies("agent"),
 		failure.AgentFailed:  {before: func(f *fixture) { f.agent.failAt("CreateSandbox", errdefs.ErrInvalidArgument) }},

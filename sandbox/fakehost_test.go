@@ -276,6 +276,7 @@ func newFixture(t *testing.T, change ...func(*Options)) *fixture {
 	if f.pod, err = New(o, f.host.drivers(f.vm)); err != nil {
 		t.Fatal(err)
 	}
+	f.pod.patience = 50 * time.Millisecond // a fake VM that ends does so at once
 	t.Cleanup(f.finish)
 	return f
 }

@@ -69,6 +69,13 @@ func (vm *fakeVM) cutAgent() {
 	_ = vm.conn.Close()
 }
 
+// sendFrameOf4GiB says what no agent says: a frame of such a length.
+func (vm *fakeVM) sendFrameOf4GiB() {
+	vm.mu.Lock()
+	defer vm.mu.Unlock()
+	_, _ = vm.conn.Write([]byte{0xff, 0xff, 0xff, 0xff, 0, 0, 0, 1, 2, 0})
+}
+
 // crash kills the VMM's process, if there is one.
 func (vm *fakeVM) crash() error {
 	p, err := os.FindProcess(vm.Describe().PID)

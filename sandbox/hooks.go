@@ -17,15 +17,13 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
+	"github.com/katapod/katapod/internal/timeouts"
 	"github.com/katapod/katapod/sandbox/spec"
 )
 
 const (
 	// hookOutput bounds what an error quotes of a hook's output, in bytes.
 	hookOutput = 1 << 10
-	// hookPipeDelay bounds the wait for the output of a hook that has ended but
-	// left it open to a child.
-	hookPipeDelay = time.Second
 )
 
 // hooked are a container's hooks of the host, and what they are told of it.
@@ -109,7 +107,7 @@ func hookCommand(ctx context.Context, h specs.Hook, state []byte) (said string, 
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(state), &out, &out
 	cmd.SysProcAttr = &unix.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return unix.Kill(-cmd.Process.Pid, unix.SIGKILL) }
-	cmd.WaitDelay = hookPipeDelay
+	cmd.WaitDelay = timeouts.HookPipe
 	err = cmd.Run()
 	if errors.Is(err, exec.ErrWaitDelay) {
 		err = nil // it ended well; a child keeps its output

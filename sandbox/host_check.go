@@ -15,6 +15,7 @@ import (
 
 	"github.com/containerd/errdefs"
 
+	"github.com/katapod/katapod/internal/timeouts"
 	"github.com/katapod/katapod/sandbox/config"
 	"github.com/katapod/katapod/sandbox/failure"
 )
@@ -94,6 +95,8 @@ func mkfs(ctx context.Context, fsType, path string) error {
 		// empty tables can be written later.
 		args = []string{"-q", "-F", "-O", "^has_journal", "-E", "lazy_itable_init=1", path}
 	}
+	ctx, cancel := context.WithTimeout(ctx, timeouts.Mkfs)
+	defer cancel()
 	out, err := exec.CommandContext(ctx, where, args...).CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("%s %s: %w: %s", program, path, err, strings.TrimSpace(string(out)))

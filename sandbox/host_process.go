@@ -10,10 +10,10 @@ import (
 	"io/fs"
 	"os"
 	"strconv"
-	"time"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/katapod/katapod/internal/timeouts"
 	"github.com/katapod/katapod/sandbox/ledger"
 )
 
@@ -80,9 +80,8 @@ func killProcess(ctx context.Context, pid, started string) error {
 
 // waitProcess waits for the end of the process behind a pidfd.
 func waitProcess(ctx context.Context, fd, pid int) error {
-	const look = 100 * time.Millisecond // between looks at ctx; the end itself is an event
 	for {
-		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, int(look.Milliseconds()))
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, int(timeouts.KillLook.Milliseconds()))
 		switch {
 		case n > 0:
 			return nil

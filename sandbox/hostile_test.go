@@ -7,10 +7,12 @@ import (
 	"io"
 	"runtime"
 	"runtime/metrics"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/katapod/katapod/internal/timeouts"
 	"github.com/katapod/katapod/sandbox/failure"
 )
 
@@ -133,13 +135,13 @@ func TestHostileGuest(t *testing.T) {
 			got := measure(f, f.pod.Done())
 			<-over
 			t.Logf("%d KiB of heap, %s until the pod was dead and released, its state in %s", got.heap>>10, got.took.Round(time.Millisecond), got.state)
-			if got.heap > heapBound || got.took > c.within+causeTimeout || got.state > stateBound {
+			if got.heap > heapBound || got.took > c.within+timeouts.Cause || got.state > stateBound {
 				t.Errorf("it cost %d KiB and %s, its state %s", got.heap>>10, got.took, got.state)
 			}
 			if code := wait(t, proc.Init()); code != exitKilled {
 				t.Errorf("the process ended with %d", code)
 			}
-			if got := f.pod.Failure(); got == nil || got.Code != failure.AgentLost && got.Code != failure.GuestHangs || !strings.Contains(got.Error(), c.says) {
+			if got := f.pod.Failure(); got == nil || !slices.Contains([]failure.Code{failure.AgentLost, failure.GuestHangs, failure.GuestHostile}, got.Code) || !strings.Contains(got.Error(), c.says) {
 				t.Errorf("failure %v, want %q", got, c.says)
 			}
 		})

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/containerd/errdefs"
+
+	"github.com/katapod/katapod/internal/timeouts"
 )
 
 // An engine cleans up after a shim that is gone by its delete action. Where that
@@ -21,7 +23,7 @@ import (
 // clearLeftovers releases what pods left whose shim is gone and who have not been
 // touched since then.
 func (s *Sandbox) clearLeftovers(then time.Time) {
-	ctx, cancel := context.WithTimeout(s.life.ctx, cleanupTimeout)
+	ctx, cancel := context.WithTimeout(s.life.ctx, timeouts.Cleanup)
 	defer cancel()
 	all := filepath.Dir(s.dirs.state)
 	entries, err := os.ReadDir(all)
@@ -71,7 +73,7 @@ func (d dirs) claim(drivers Drivers) error {
 	if _, missing := os.Stat(d.ledger()); missing != nil {
 		return err // somebody is making it
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), cleanupTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), timeouts.Cleanup)
 	defer cancel()
 	switch left := cleanup(ctx, d.state, drivers); {
 	case errdefs.IsFailedPrecondition(left): // it lives

@@ -13,6 +13,7 @@ import (
 
 	"github.com/containerd/errdefs"
 
+	"github.com/katapod/katapod/internal/timeouts"
 	"github.com/katapod/katapod/sandbox/ledger"
 )
 
@@ -35,7 +36,7 @@ func (f *fixture) leave(dir, cgroup string) {
 // aged makes a pod's directory as old as one that the engine has forgotten.
 func (f *fixture) aged(dir string) {
 	f.t.Helper()
-	old := time.Now().Add(-2 * leftoverAge)
+	old := time.Now().Add(-2 * timeouts.LeftoverAge)
 	if err := errors.Join(os.Chtimes(ledgerIn(dir), old, old), os.Chtimes(dir, old, old)); err != nil {
 		f.t.Fatal(err)
 	}
@@ -83,7 +84,7 @@ func TestStartClearsWhatOthersLeft(t *testing.T) {
 	for _, dir := range []string{old, living} {
 		f.aged(dir)
 	}
-	f.pod.clearLeftovers(time.Now().Add(-leftoverAge))
+	f.pod.clearLeftovers(time.Now().Add(-timeouts.LeftoverAge))
 	for dir, want := range map[string]bool{old: false, fresh: true, living: true, half: true} {
 		if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) == want {
 			t.Errorf("%s: %v", dir, err)

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/katapod/katapod/internal/timeouts"
 	"github.com/katapod/katapod/protocols/agentpb"
 	"github.com/katapod/katapod/sandbox/failure"
 )
@@ -21,7 +22,7 @@ type liveness struct {
 
 // defaultLiveness has the reasons at its constants.
 func defaultLiveness() liveness {
-	return liveness{every: livenessInterval, answer: livenessAnswer, misses: livenessMisses}
+	return liveness{every: timeouts.LivenessInterval, answer: timeouts.LivenessAnswer, misses: timeouts.LivenessMisses}
 }
 
 // watchAgent ends the pod when its agent no longer answers: a guest or VMM that

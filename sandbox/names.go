@@ -12,10 +12,10 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 
+	"github.com/katapod/katapod/internal/timeouts"
 	"github.com/katapod/katapod/protocols/names"
 	"github.com/katapod/katapod/protocols/transport"
 )
@@ -32,10 +32,6 @@ const (
 	// maxQuestions bounds the questions of one pod that are asked at a time, each
 	// of which costs a goroutine and a socket.
 	maxQuestions = 64
-	// answerTimeout bounds one question: the server may have to ask another one.
-	answerTimeout = 10 * time.Second
-	// namesTimeout bounds the agent's setting up.
-	namesTimeout = 10 * time.Second
 )
 
 // resolvConfOf is the host's file that a container has as its resolv.conf.
@@ -88,7 +84,7 @@ func (s *Sandbox) offerNames(ctx context.Context) {
 }
 
 func (s *Sandbox) openNames(ctx context.Context) (net.Conn, error) {
-	bounded, cancel := s.life.during(ctx, namesTimeout)
+	bounded, cancel := s.life.during(ctx, timeouts.Names)
 	defer cancel()
 	stream, err := s.dialer().Dial(bounded, transport.PortNames)
 	if err != nil {
@@ -136,7 +132,7 @@ func (s *Sandbox) answerNames(netns string, stream net.Conn) {
 
 // askNames asks the server on the host's side; no message is no answer.
 func (s *Sandbox) askNames(netns string, q names.Question) []byte {
-	ctx, cancel := s.life.during(s.life.ctx, answerTimeout)
+	ctx, cancel := s.life.during(s.life.ctx, timeouts.Answer)
 	defer cancel()
 	by := "udp"
 	if q.TCP {

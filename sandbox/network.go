@@ -10,6 +10,7 @@ import (
 	"sync"
 
 	"github.com/katapod/katapod/hypervisor"
+	"github.com/katapod/katapod/internal/timeouts"
 	"github.com/katapod/katapod/network"
 	"github.com/katapod/katapod/sandbox/config"
 )
@@ -208,13 +209,14 @@ func (s *Sandbox) plug(ctx context.Context, ep network.Endpoint) (link, error) {
 		return link{}, err
 	}
 	defer l.closeFiles()
-	bounded, cancel := s.life.during(ctx, requestTimeout)
+	bounded, cancel := s.life.during(ctx, timeouts.Request)
 	defer cancel()
 	path, err := plugger.PlugNIC(bounded, l.nic())
 	if err != nil {
-		undo := s.resources.release(context.WithoutCancel(ctx), tapOf(s.network.path(), l.tap, l.device))
-		if undo != nil {
-			s.log.WithError(undo).Warn("cannot take back an interface that the VM refused")
+		undo, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeouts.Release)
+		defer cancel()
+		if err := s.resources.release(undo, tapOf(s.network.path(), l.tap, l.device)); err != nil {
+			s.log.WithError(err).Warn("cannot take back an interface that the VM refused")
 		}
 		return link{}, fmt.Errorf("plug interface %s into the VM: %w", ep.Name, err)
 	}

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/katapod/katapod/internal/timeouts"
 	"github.com/katapod/katapod/network"
 	"github.com/katapod/katapod/protocols/agentpb"
 	"github.com/katapod/katapod/protocols/typespb"
@@ -21,7 +22,7 @@ import (
 func (s *Sandbox) describeNetwork(ctx context.Context, links []link, state network.State) error {
 	agent := s.guest()
 	for _, l := range links {
-		_, err := ask(ctx, agent, "configure interface "+l.endpoint.Name+" in the guest", requestTimeout,
+		_, err := ask(ctx, agent, "configure interface "+l.endpoint.Name+" in the guest", timeouts.Request,
 			agent.service.UpdateInterface, &agentpb.UpdateInterfaceRequest{Interface: l.toGuest()})
 		if err != nil {
 			return err
@@ -29,7 +30,7 @@ func (s *Sandbox) describeNetwork(ctx context.Context, links []link, state netwo
 	}
 	known := &s.network
 	if len(state.Routes) > 0 && len(links) > 0 || !slices.Equal(known.routes, state.Routes) {
-		_, err := ask(ctx, agent, "set the guest's routes", requestTimeout, agent.service.UpdateRoutes,
+		_, err := ask(ctx, agent, "set the guest's routes", timeouts.Request, agent.service.UpdateRoutes,
 			&agentpb.UpdateRoutesRequest{Routes: routesToGuest(state.Routes)})
 		if err != nil {
 			return err
@@ -37,7 +38,7 @@ func (s *Sandbox) describeNetwork(ctx context.Context, links []link, state netwo
 		known.routes = state.Routes
 	}
 	if len(state.Neighbors) > 0 && (len(links) > 0 || !reflect.DeepEqual(known.neighbors, state.Neighbors)) {
-		_, err := ask(ctx, agent, "set the guest's neighbours", requestTimeout, agent.service.AddARPNeighbors,
+		_, err := ask(ctx, agent, "set the guest's neighbours", timeouts.Request, agent.service.AddARPNeighbors,
 			&agentpb.AddARPNeighborsRequest{Neighbors: neighborsToGuest(state.Neighbors)})
 		if err != nil {
 			return err

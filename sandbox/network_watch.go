@@ -10,6 +10,7 @@ import (
 	"github.com/containerd/errdefs"
 
 	"github.com/katapod/katapod/hypervisor"
+	"github.com/katapod/katapod/internal/timeouts"
 	"github.com/katapod/katapod/network"
 )
 
@@ -83,7 +84,7 @@ func (s *Sandbox) unplug(ctx context.Context, l link) error {
 	if err != nil {
 		return fmt.Errorf("interface %s has gone: %w", l.endpoint.Name, err)
 	}
-	bounded, cancel := s.life.during(ctx, unplugTimeout)
+	bounded, cancel := s.life.during(ctx, timeouts.Unplug)
 	defer cancel()
 	if err := plugger.UnplugNIC(bounded, l.nic().ID); err != nil && !errdefs.IsNotFound(err) {
 		return fmt.Errorf("unplug interface %s from the VM: %w", l.endpoint.Name, err)

@@ -8,20 +8,18 @@ import (
 
 	"github.com/containerd/errdefs"
 
+	"github.com/katapod/katapod/internal/timeouts"
 	"github.com/katapod/katapod/protocols/agentpb"
 )
 
 // A guest may tell of kills without end, and each is an event of the engine's. Those
 // of all containers of a pod may come at once; what is more waits in the guest.
-const (
-	oomBurst = 64
-	oomEvery = 100 * time.Millisecond
-)
+const oomBurst = 64
 
 // collectOOM passes the guest's out-of-memory kills on until the pod ends.
 func (s *Sandbox) collectOOM() {
 	agent := s.guest()
-	events := newPace(oomBurst, oomEvery, time.Now())
+	events := newPace(oomBurst, timeouts.OOMPace, time.Now())
 	for !s.life.over() {
 		id, err := agent.nextOOM()
 		switch {
@@ -32,7 +30,7 @@ func (s *Sandbox) collectOOM() {
 			return
 		case err != nil:
 			s.log.WithError(err).Warn("asking for out-of-memory kills failed; asking again")
-			s.life.wait(oomRetryDelay)
+			s.life.wait(timeouts.OOMRetry)
 			continue
 		}
 		select {

@@ -8,8 +8,8 @@ import (
 	"net"
 	"slices"
 	"sync"
-	"time"
 
+	"github.com/katapod/katapod/internal/timeouts"
 	"github.com/katapod/katapod/protocols/forward"
 	"github.com/katapod/katapod/protocols/transport"
 )
@@ -23,11 +23,6 @@ const (
 	// maxForwards bounds the connections of one pod at a time, each of which
 	// costs some 100 KiB while it is open.
 	maxForwards = 128
-	// forwardTimeout bounds the way to a port of the guest; the agent's own
-	// dials may take ten seconds.
-	forwardTimeout = 15 * time.Second
-	// acceptRetryDelay spaces tries when this process has no file descriptor left.
-	acceptRetryDelay = 100 * time.Millisecond
 )
 
 // portForward is the pod's hold on its namespace's loopback.
@@ -78,7 +73,7 @@ func (s *Sandbox) forwardPorts() {
 			return
 		case err != nil:
 			s.log.WithError(err).Warn("cannot accept a connection to forward; trying again")
-			s.life.wait(acceptRetryDelay)
+			s.life.wait(timeouts.AcceptRetry)
 			continue
 		}
 		select {
@@ -112,7 +107,7 @@ func (s *Sandbox) forward(conn net.Conn) {
 
 // reachPort opens a stream to a port of the guest's loopback.
 func (s *Sandbox) reachPort(port uint16) (net.Conn, error) {
-	ctx, cancel := s.life.during(s.life.ctx, forwardTimeout)
+	ctx, cancel := s.life.during(s.life.ctx, timeouts.Forward)
 	defer cancel()
 	stream, err := s.dialer().Dial(ctx, transport.PortForward)
 	if err != nil {

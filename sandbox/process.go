@@ -12,6 +12,7 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/opencontainers/runtime-spec/specs-go"
 
+	"github.com/katapod/katapod/internal/timeouts"
 	"github.com/katapod/katapod/protocols/agentpb"
 )
 
@@ -134,7 +135,7 @@ func (p *Process) Resize(ctx context.Context, width, height uint32) error {
 	}
 	p.awaitStart()
 	agent := p.container.sandbox.guest()
-	_, err := ask(ctx, agent, "resize the terminal of "+p.String(), requestTimeout, agent.service.TtyWinResize,
+	_, err := ask(ctx, agent, "resize the terminal of "+p.String(), timeouts.Request, agent.service.TtyWinResize,
 		&agentpb.TtyWinResizeRequest{ContainerId: p.container.id, ExecId: p.guestID, Row: height, Column: width})
 	return err
 }

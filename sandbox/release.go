@@ -7,13 +7,15 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/katapod/katapod/internal/timeouts"
 )
 
 // end releases everything on the host and reaches the last state. It never
 // waits for the guest.
 func (s *Sandbox) end(ctx context.Context) {
 	s.killAll()
-	ctx, cancel := context.WithTimeout(ctx, releaseTimeout)
+	ctx, cancel := context.WithTimeout(ctx, timeouts.Release)
 	defer cancel()
 	err := s.releaseHost(ctx)
 	if err != nil {

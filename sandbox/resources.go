@@ -10,6 +10,7 @@ import (
 
 	"github.com/containerd/errdefs"
 
+	"github.com/katapod/katapod/internal/timeouts"
 	"github.com/katapod/katapod/sandbox/ledger"
 )
 
@@ -36,7 +37,9 @@ func (r *resources) acquire(ctx context.Context, what ledger.Resource, create fu
 		return err
 	}
 	if err := create(); err != nil {
-		return errors.Join(err, r.release(context.WithoutCancel(ctx), what))
+		undo, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeouts.Release)
+		defer cancel()
+		return errors.Join(err, r.release(undo, what))
 	}
 	return nil
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/containerd/errdefs"
 
 	"github.com/katapod/katapod/hypervisor"
+	"github.com/katapod/katapod/internal/timeouts"
 	"github.com/katapod/katapod/protocols/agentpb"
 	"github.com/katapod/katapod/sandbox/storage"
 )
@@ -128,7 +129,7 @@ func (c *Container) plugDisk(ctx context.Context, plugger hypervisor.DiskPlugger
 		if s.life.over() {
 			return nil // it went with the VM
 		}
-		bounded, cancel := s.life.during(ctx, requestTimeout)
+		bounded, cancel := s.life.during(ctx, timeouts.Request)
 		defer cancel()
 		if err := plugger.UnplugDisk(bounded, id); err != nil && !errdefs.IsNotFound(err) && !s.life.over() {
 			return fmt.Errorf("unplug %s: %w", d.HostPath, err)

@@ -13,6 +13,7 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/containerd/log"
 
+	"github.com/katapod/katapod/internal/timeouts"
 	"github.com/katapod/katapod/sandbox/failure"
 	"github.com/katapod/katapod/sandbox/ledger"
 	"github.com/katapod/katapod/sandbox/sizing"
@@ -33,10 +34,12 @@ type Sandbox struct {
 	parts     parts
 	network   podNetwork
 	liveness  liveness // set before the start
-	forwards  portForward
-	share     podShare
-	copies    podCopies
-	memory    podMemory
+	// patience is timeouts.Cause; set before the start.
+	patience time.Duration
+	forwards portForward
+	share    podShare
+	copies   podCopies
+	memory   podMemory
 	// closeLedger gives the ledger up once the pod is no more.
 	closeLedger sync.Once
 
@@ -90,6 +93,7 @@ func New(o Options, d Drivers) (*Sandbox, error) {
 		containers: map[string]*Container{},
 		allowed:    o.Resources,
 		liveness:   defaultLiveness(),
+		patience:   timeouts.Cause,
 		share:      newPodShare(),
 		copies:     newPodCopies(),
 		memory:     newPodMemory(),
@@ -154,7 +158,7 @@ func (s *Sandbox) Start(ctx context.Context) error {
 	defer s.releaseTemplate()
 	began := time.Now()
 	s.runner.timeline.start(began)
-	running, cancel := s.life.during(ctx, 0)
+	running, cancel := s.life.during(ctx, s.startTimeout())
 	defer cancel()
 	err := s.runner.run(running, s.stages())
 	if err == nil {
@@ -171,7 +175,7 @@ func (s *Sandbox) Start(ctx context.Context) error {
 	go s.watchAgent()
 	go s.forwardPorts()
 	go s.watchNetwork()
-	go s.clearLeftovers(time.Now().Add(-leftoverAge))
+	go s.clearLeftovers(time.Now().Add(-timeouts.LeftoverAge))
 	return nil
 }
 

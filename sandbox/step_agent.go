@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/katapod/katapod/internal/timeouts"
 	"github.com/katapod/katapod/protocols/agentpb"
 	"github.com/katapod/katapod/protocols/transport"
 	"github.com/katapod/katapod/sandbox/template"
@@ -41,7 +42,7 @@ func (s *Sandbox) reachAgent(ctx context.Context) error {
 	}
 	agent := newAgentClient(conn, s.life, s.agentLost)
 	s.parts.with(func(p *parts) { p.agent = agent })
-	check := max(checkTimeout, timeout-time.Since(began))
+	check := max(timeouts.Check, timeout-time.Since(began))
 	if s.cloned() {
 		return agent.renew(ctx, check)
 	}
@@ -64,7 +65,12 @@ func (s *Sandbox) dialTimeout() time.Duration {
 	if t := s.options.Config.Agent.DialTimeout.Duration(); t > 0 {
 		return t
 	}
-	return dialTimeout
+	return timeouts.Dial
+}
+
+// startTimeout bounds all steps of the start.
+func (s *Sandbox) startTimeout() time.Duration {
+	return max(timeouts.Start, s.dialTimeout()+timeouts.Start-timeouts.Dial)
 }
 
 func (s *Sandbox) undoAgent(context.Context) error {

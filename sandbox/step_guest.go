@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/katapod/katapod/internal/timeouts"
 	"github.com/katapod/katapod/protocols/agentpb"
 	"github.com/katapod/katapod/sandbox/storage"
 )
@@ -28,10 +29,10 @@ func (s *Sandbox) startGuestSandbox(ctx context.Context) error {
 		}
 		// A guest whose clock or entropy the host cannot set works with what its
 		// devices give it, so these are worth a warning each.
-		if err := agent.setClock(ctx, queryTimeout, time.Now()); err != nil && ctx.Err() == nil {
+		if err := agent.setClock(ctx, timeouts.Query, time.Now()); err != nil && ctx.Err() == nil {
 			s.log.WithError(err).Warn("the guest keeps the time of its RTC")
 		}
-		if err := agent.addEntropy(ctx, queryTimeout); err != nil && ctx.Err() == nil {
+		if err := agent.addEntropy(ctx, timeouts.Query); err != nil && ctx.Err() == nil {
 			s.log.WithError(err).Warn("the guest has only the entropy of its devices")
 		}
 		return nil
@@ -41,7 +42,7 @@ func (s *Sandbox) startGuestSandbox(ctx context.Context) error {
 
 // createInGuest makes the pod's namespaces, share and /dev/shm.
 func (s *Sandbox) createInGuest(ctx context.Context, agent *agentClient) error {
-	_, err := ask(ctx, agent, "create the sandbox in the guest", requestTimeout, agent.service.CreateSandbox, &agentpb.CreateSandboxRequest{
+	_, err := ask(ctx, agent, "create the sandbox in the guest", timeouts.Request, agent.service.CreateSandbox, &agentpb.CreateSandboxRequest{
 		SandboxId:     s.options.ID,
 		Hostname:      s.options.hostname(),
 		Dns:           s.options.DNS,
@@ -84,7 +85,7 @@ func kernelModules(lines []string) []*agentpb.KernelModule {
 
 // learnFeatures asks what the agent can do beyond the protocol.
 func (a *agentClient) learnFeatures(ctx context.Context) error {
-	details, err := ask(ctx, a, "ask for the guest's details", requestTimeout, a.service.GetGuestDetails,
+	details, err := ask(ctx, a, "ask for the guest's details", timeouts.Request, a.service.GetGuestDetails,
 		&agentpb.GuestDetailsRequest{MemBlockSize: true})
 	if err != nil {
 		return err

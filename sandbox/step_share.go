@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 
 	"github.com/katapod/katapod/hypervisor"
+	"github.com/katapod/katapod/internal/timeouts"
 	"github.com/katapod/katapod/sandbox/config"
 	"github.com/katapod/katapod/sandbox/failure"
 	"github.com/katapod/katapod/sandbox/ledger"
@@ -100,7 +101,7 @@ func (s *Sandbox) addShare(ctx context.Context) error {
 		err = s.plugShare(ctx)
 	}
 	if err != nil {
-		undo, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTimeout)
+		undo, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeouts.Release)
 		defer cancel()
 		return errors.Join(err, s.dropShare(undo))
 	}

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/katapod/katapod/hypervisor"
+	"github.com/katapod/katapod/internal/timeouts"
 	"github.com/katapod/katapod/sandbox/failure"
 )
 
@@ -95,7 +96,7 @@ func (s *Sandbox) undoVM(ctx context.Context) error {
 	if vm == nil {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, vmStopTimeout)
+	ctx, cancel := context.WithTimeout(ctx, timeouts.StopVM)
 	defer cancel()
 	if err := vm.Stop(ctx); err != nil {
 		return fmt.Errorf("stop the VM: %w", err)

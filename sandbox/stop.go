@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/katapod/katapod/internal/timeouts"
 	"github.com/katapod/katapod/protocols/agentpb"
 )
 
@@ -14,7 +15,7 @@ import (
 // included. It may be called in any state and more than once, and does not need
 // the guest to be alive. When ctx ends first, the pod goes on stopping. When
 // something could not be released, a further call tries again. It takes no longer
-// than [StopLimit].
+// than [timeouts.Stop].
 func (s *Sandbox) Stop(ctx context.Context) error {
 	s.beginStop(ctx)
 	select {
@@ -39,7 +40,7 @@ func (s *Sandbox) released(ctx context.Context) error {
 	if err == nil || !told {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, releaseTimeout)
+	ctx, cancel := context.WithTimeout(ctx, timeouts.Release)
 	defer cancel()
 	err = s.resources.releaseAll(ctx)
 	s.mu.Lock()
@@ -76,7 +77,7 @@ func (s *Sandbox) beginStop(ctx context.Context) {
 // afterwards in any case, so a failure is only worth a line.
 func (s *Sandbox) destroyInGuest(ctx context.Context) {
 	agent := s.guest()
-	_, err := ask(ctx, agent, "destroy the sandbox", destroySandboxTimeout, agent.service.DestroySandbox, &agentpb.DestroySandboxRequest{})
+	_, err := ask(ctx, agent, "destroy the sandbox", timeouts.DestroySandbox, agent.service.DestroySandbox, &agentpb.DestroySandboxRequest{})
 	if err != nil {
 		s.log.WithError(err).Warn("the guest did not shut down by itself")
 	}

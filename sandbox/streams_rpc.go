@@ -11,6 +11,7 @@ import (
 
 	"github.com/containerd/errdefs"
 
+	"github.com/katapod/katapod/internal/timeouts"
 	"github.com/katapod/katapod/protocols/agentpb"
 )
 
@@ -113,7 +114,7 @@ func (w *rpcWriter) Close() error {
 		return nil
 	}
 	w.closed.end(os.ErrClosed)
-	_, err := ask(context.WithoutCancel(w.closed.ctx), w.agent, "close stdin", requestTimeout, w.agent.service.CloseStdin,
+	_, err := ask(context.WithoutCancel(w.closed.ctx), w.agent, "close stdin", timeouts.Request, w.agent.service.CloseStdin,
 		&agentpb.CloseStdinRequest{ContainerId: w.containerID, ExecId: w.execID})
 	if errors.Is(err, errdefs.ErrNotFound) || errors.Is(err, errdefs.ErrUnavailable) {
 		return nil

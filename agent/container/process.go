@@ -25,6 +25,9 @@ type Process struct {
 	containerID, id string
 	streams         *streams
 	byCalls         bool
+	// waiting ends when no connection is waited for any more; stopWaiting ends it.
+	waiting     context.Context
+	stopWaiting context.CancelFunc
 
 	pid int
 	// pidfd refers to the process itself, so that no signal reaches another
@@ -49,7 +52,9 @@ func newProcess(containerID, id string, spec *specs.Process, config Config, toke
 		s.discard()
 		return nil, err
 	}
-	return &Process{containerID: containerID, id: id, streams: s, byCalls: tokens.none(), pidfd: -1, exited: make(chan struct{})}, nil
+	p := &Process{containerID: containerID, id: id, streams: s, byCalls: tokens.none(), pidfd: -1, exited: make(chan struct{})}
+	p.waiting, p.stopWaiting = context.WithCancel(context.Background())
+	return p, nil
 }
 
 // begin takes over a process that the runtime has started. atExit runs after
@@ -62,9 +67,8 @@ func (p *Process) begin(s Started, from Claimer, tokens Tokens, atExit func(), f
 	}
 	p.streams.started(s.Terminal)
 	alive, died := context.WithCancel(context.Background())
-	wait, stopWaiting := context.WithCancel(context.Background())
 	if !p.byCalls {
-		p.streams.attach(wait, alive, from, tokens, forget)
+		p.streams.attach(p.waiting, alive, from, tokens, forget)
 	}
 	go func() {
 		e := <-s.Exit
@@ -75,7 +79,7 @@ func (p *Process) begin(s Started, from Claimer, tokens Tokens, atExit func(), f
 		if !p.byCalls {
 			p.streams.settle()
 		}
-		time.AfterFunc(streamGrace, stopWaiting)
+		time.AfterFunc(streamGrace, p.stopWaiting)
 	}()
 }
 

@@ -89,7 +89,8 @@ func (c *Container) awaitInit(ctx context.Context) error {
 }
 
 // forgetAll closes the streams that calls would have read. Those with
-// connections of their own end by themselves, after their last byte.
+// connections of their own end by themselves, after their last byte; a connection that
+// has not come is not waited for any more.
 func (c *Container) forgetAll() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -98,8 +99,12 @@ func (c *Container) forgetAll() {
 		all = append(all, p)
 	}
 	for _, p := range all {
-		if p != nil && p.byCalls {
+		switch {
+		case p == nil:
+		case p.byCalls:
 			p.streams.discard()
+		default:
+			p.stopWaiting()
 		}
 	}
 	c.processes = map[string]*Process{}

@@ -52,6 +52,11 @@ func newNetwork(t *testing.T) *Network {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() {
+		if err := n.Close(); err != nil {
+			t.Error(err)
+		}
+	})
 	n.link = func(_ context.Context, p device.PCIPath) (string, error) {
 		return "at" + strings.ReplaceAll(p.String(), "/", ""), nil
 	}

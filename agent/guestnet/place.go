@@ -60,6 +60,21 @@ func (n *Network) Enter(ctx context.Context, path string) error {
 	return n.repeat(ctx, again)
 }
 
+// Close gives back what the network holds; nothing may use it any more. The agent's
+// own is never closed: it ends with the guest.
+func (n *Network) Close() error {
+	n.home.Close()
+	p := n.place.Load()
+	if !p.other {
+		return nil
+	}
+	p.nl.Close()
+	if err := p.ns.Close(); err != nil {
+		return fmt.Errorf("close the pod's network namespace: %w", err)
+	}
+	return nil
+}
+
 func (n *Network) repeat(ctx context.Context, again asked) error {
 	for _, i := range again.interfaces {
 		if err := n.UpdateInterface(ctx, i); err != nil {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -34,9 +35,11 @@ func TestMappedNamespaces(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() {
+		anchor := filepath.Dir(filepath.Dir(n.PID))
 		if err := n.Close(); err != nil {
 			t.Error(err)
 		}
+		awaitGone(t, anchor)
 	}()
 	if err := n.Set(map[string]string{"kernel.shmmni": "1234"}); err != nil {
 		t.Error(err)

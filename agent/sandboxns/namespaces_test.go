@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/katapod/katapod/agent/reaper"
+	"github.com/katapod/katapod/internal/leaktest"
 )
 
 // TestMain is the anchor when it is started as one.
@@ -23,7 +24,7 @@ func TestMain(m *testing.M) {
 	if len(os.Args) == 2 && os.Args[1] == AnchorArgument {
 		os.Exit(Anchor())
 	}
-	os.Exit(m.Run())
+	leaktest.Main(m)
 }
 
 func link(t *testing.T, path string) string {
@@ -106,7 +107,14 @@ func TestAnchorReapsAndEnds(t *testing.T) {
 	if err := n.Close(); err != nil {
 		t.Error(err)
 	}
-	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+	awaitGone(t, filepath.Dir(filepath.Dir(path)))
+}
+
+// awaitGone waits until a process, whose directory in proc(5) this is, has ended and was
+// reaped.
+func awaitGone(t *testing.T, path string) {
+	t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(5 * time.Millisecond) {
 		if _, err := os.Stat(path); errors.Is(err, unix.ENOENT) {
 			return
 		}

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/katapod/katapod/agent/device"
+	"github.com/katapod/katapod/internal/leaktest"
 	"github.com/katapod/katapod/protocols/agentpb"
 	"github.com/katapod/katapod/protocols/typespb"
 )
@@ -28,7 +29,7 @@ const inside = "KATAPOD_TEST_MOUNT_NAMESPACE"
 // mount of theirs reaches the machine.
 func TestMain(m *testing.M) {
 	if os.Getuid() != 0 || os.Getenv(inside) != "" {
-		os.Exit(m.Run())
+		leaktest.Main(m)
 	}
 	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
 	cmd.Env = append(os.Environ(), inside+"=yes")

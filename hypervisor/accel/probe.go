@@ -5,18 +5,15 @@ package accel
 import (
 	"context"
 	"fmt"
-	"time"
-)
 
-// probeLimit bounds the probe's loop. A KVM that emulates takes a millisecond,
-// a native one microseconds; the rest is for a busy host.
-const probeLimit = 2 * time.Second
+	"github.com/katapod/katapod/internal/timeouts"
+)
 
 // Probe runs a small loop of privileged guest code through the KVM at device
 // and says how it was run. An error means that this could not be tried, for
 // instance for want of file descriptors; it says nothing about KVM.
 func Probe(ctx context.Context, device string) (Finding, error) {
-	limited, cancel := context.WithTimeout(ctx, probeLimit)
+	limited, cancel := context.WithTimeout(ctx, timeouts.KVMProbe)
 	defer cancel()
 	m, err := newMachine(device)
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 	"github.com/containerd/errdefs"
 
 	"github.com/katapod/katapod/hypervisor"
+	"github.com/katapod/katapod/internal/timeouts"
 )
 
 // growth is the memory that a VM got since it was started.
@@ -94,7 +95,7 @@ func (i *instance) plugMemory(ctx context.Context, cfg hypervisor.Config, number
 	}
 	err := i.qmp.Execute(ctx, "device_add", map[string]any{"driver": "pc-dimm", "id": id, "memdev": backend["id"]}, nil)
 	if err != nil && isRefusal(err) {
-		undo, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastWords)
+		undo, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeouts.LastWords)
 		defer cancel()
 		err = errors.Join(err, i.qmp.Execute(undo, "object-del", map[string]any{"id": backend["id"]}, nil))
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/katapod/katapod/hypervisor"
 	"github.com/katapod/katapod/hypervisor/qemu/qmp"
+	"github.com/katapod/katapod/internal/timeouts"
 )
 
 // backend is what stands behind a device on the host.
@@ -47,7 +48,7 @@ func (vm *VM) plug(ctx context.Context, device string, b backend) (hypervisor.PC
 // nothing; a lost answer leaves open whether the device is there, so that it
 // is told to go and the slot stays taken.
 func (i *instance) undoPlug(ctx context.Context, p *plugged, b backend, err error) error {
-	undo, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastWords)
+	undo, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeouts.LastWords)
 	defer cancel()
 	if !isRefusal(err) {
 		i.devices.complete(p)

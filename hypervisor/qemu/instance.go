@@ -15,18 +15,13 @@ import (
 	"github.com/katapod/katapod/hypervisor"
 	"github.com/katapod/katapod/hypervisor/internal/tail"
 	"github.com/katapod/katapod/hypervisor/qemu/qmp"
+	"github.com/katapod/katapod/internal/timeouts"
 	"github.com/katapod/katapod/protocols/transport"
 )
 
 const (
 	// consoleTail is how much of the guest's console is kept, in bytes.
 	consoleTail = 8 << 10
-	// lastWords bounds the wait for what a process that has ended, or is about
-	// to, still has to say on its sockets.
-	lastWords = time.Second
-	// killWait bounds the wait for the end of a process after SIGKILL where the
-	// caller's own context no longer counts.
-	killWait = 10 * time.Second
 )
 
 // Oldest QEMU that the command line is written for.
@@ -107,7 +102,7 @@ func (i *instance) explain(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return fmt.Errorf("%w: %w", context.Cause(ctx), err)
 	}
-	if !errors.Is(err, qmp.ErrClosed) || !waitFor(i.proc.exited, lastWords) {
+	if !errors.Is(err, qmp.ErrClosed) || !waitFor(i.proc.exited, timeouts.LastWords) {
 		return err
 	}
 	ended := fmt.Errorf("%s before the guest ran; it said: %q: %w", i.proc.ending(), i.proc.log.String(), errdefs.ErrUnavailable)
@@ -120,7 +115,7 @@ func (i *instance) explain(ctx context.Context, err error) error {
 // discard ends the process and releases everything, whatever the caller's
 // context says: a start that fails leaves nothing.
 func (i *instance) discard() {
-	ctx, cancel := context.WithTimeout(context.Background(), killWait)
+	ctx, cancel := context.WithTimeout(context.Background(), timeouts.Kill)
 	defer cancel()
 	if err := i.proc.kill(ctx); err != nil {
 		i.notes.add(err)
@@ -131,10 +126,10 @@ func (i *instance) discard() {
 // release closes what is ours once the process has ended.
 func (i *instance) release() {
 	if i.qmp != nil {
-		waitFor(i.qmp.Done(), lastWords)
+		waitFor(i.qmp.Done(), timeouts.LastWords)
 		i.qmp.Close()
 	}
-	waitFor(i.consoleDone, lastWords)
+	waitFor(i.consoleDone, timeouts.LastWords)
 	i.res.close(i.saved.Load())
 	<-i.consoleDone
 }

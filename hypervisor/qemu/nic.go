@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/katapod/katapod/hypervisor"
+	"github.com/katapod/katapod/internal/timeouts"
 )
 
 // PlugNIC implements [hypervisor.NICPlugger].
@@ -80,7 +81,7 @@ func (i *instance) addNetdev(ctx context.Context, n hypervisor.NIC) error {
 // closeFiles takes back descriptors that QEMU did not use. It has closed those
 // that it took up before it failed, and says so, which is no error.
 func (i *instance) closeFiles(ctx context.Context, names []string) error {
-	undo, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastWords)
+	undo, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeouts.LastWords)
 	defer cancel()
 	for _, name := range names {
 		if err := i.qmp.Execute(undo, "closefd", map[string]any{"fdname": name}, nil); err != nil && !isRefusal(err) {

@@ -9,19 +9,15 @@ import (
 	"os"
 	"os/exec"
 	"syscall"
-	"time"
 
 	"github.com/containerd/errdefs"
 
 	"github.com/katapod/katapod/hypervisor/internal/tail"
+	"github.com/katapod/katapod/internal/timeouts"
 )
 
 // logTail is how much of QEMU's standard error is kept, in bytes.
 const logTail = 4 << 10
-
-// drainLog bounds the wait for the rest of standard error after the process
-// ended, in case a stray child holds it open.
-const drainLog = time.Second
 
 // process is one QEMU process, reaped by its own goroutine.
 type process struct {
@@ -39,7 +35,7 @@ func spawn(binary string, args []string, files []*os.File, start func(*exec.Cmd)
 	p.cmd.Env = []string{}
 	p.cmd.Stderr = p.log
 	p.cmd.ExtraFiles = files
-	p.cmd.WaitDelay = drainLog
+	p.cmd.WaitDelay = timeouts.DrainLog
 	// A group of its own keeps signals meant for the caller's terminal away.
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := start(p.cmd); err != nil {

@@ -14,6 +14,7 @@ import (
 	"github.com/katapod/katapod/hypervisor"
 	"github.com/katapod/katapod/hypervisor/accel"
 	"github.com/katapod/katapod/hypervisor/qemu/qmp"
+	"github.com/katapod/katapod/internal/timeouts"
 )
 
 // stateName is the name under which QEMU gets its end of the pipe that its state
@@ -188,7 +189,7 @@ func (i *instance) whyNot(ctx context.Context) error {
 	if err == nil && info.Desc != "" {
 		return fmt.Errorf("%s: %w", info.Desc, errdefs.ErrUnavailable)
 	}
-	if waitFor(i.qmp.Done(), lastWords) {
+	if waitFor(i.qmp.Done(), timeouts.LastWords) {
 		return qmp.ErrClosed
 	}
 	return fmt.Errorf("QEMU does not say why: %w", errdefs.ErrUnavailable)

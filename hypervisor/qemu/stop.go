@@ -5,14 +5,10 @@ package qemu
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"github.com/katapod/katapod/hypervisor/internal/life"
+	"github.com/katapod/katapod/internal/timeouts"
 )
-
-// quitWait is how long QEMU has to end by itself when asked, which lets it
-// flush disks. It takes a few milliseconds.
-const quitWait = time.Second
 
 // Stop implements [hypervisor.VM]. QEMU is asked to quit, which flushes disks,
 // and killed when it does not at once.
@@ -36,7 +32,7 @@ func (vm *VM) Stop(ctx context.Context) error {
 }
 
 func (i *instance) stop(ctx context.Context) error {
-	asked, cancel := context.WithTimeout(ctx, quitWait)
+	asked, cancel := context.WithTimeout(ctx, timeouts.Quit)
 	defer cancel()
 	// Whatever it answers, the process is watched and killed if need be.
 	_ = i.qmp.Execute(asked, "quit", nil, nil)

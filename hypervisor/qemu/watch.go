@@ -15,6 +15,7 @@ import (
 
 	"github.com/katapod/katapod/hypervisor"
 	"github.com/katapod/katapod/hypervisor/qemu/qmp"
+	"github.com/katapod/katapod/internal/timeouts"
 )
 
 // notes is what events tell about the coming end of the VM.
@@ -77,7 +78,7 @@ func (i *instance) afterStop() {
 	case <-i.proc.exited:
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), killWait)
+	ctx, cancel := context.WithTimeout(context.Background(), timeouts.Kill)
 	defer cancel()
 	var status struct {
 		Status string `json:"status"`
@@ -98,7 +99,7 @@ func (vm *VM) watch(inst *instance) {
 	case <-inst.qmp.Done():
 		// QEMU closes its control channel when it ends; one that goes on
 		// without is out of control.
-		if !waitFor(inst.proc.exited, lastWords) {
+		if !waitFor(inst.proc.exited, timeouts.LastWords) {
 			inst.notes.add(errors.New("its control channel broke, so that it was killed"))
 			inst.endNow()
 		}

@@ -11,7 +11,6 @@ import (
 	"os/exec"
 	"sync"
 	"syscall"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -19,6 +18,7 @@ import (
 
 	"github.com/katapod/katapod/hypervisor/confine"
 	"github.com/katapod/katapod/hypervisor/internal/tail"
+	"github.com/katapod/katapod/internal/timeouts"
 )
 
 const (
@@ -26,10 +26,6 @@ const (
 	logTail = 4 << 10
 	// socketFD is the number under which the daemon inherits its socket.
 	socketFD = 3
-	// drainLog bounds the wait for the rest of standard error.
-	drainLog = time.Second
-	// killWait bounds the wait for the end after SIGKILL in a failing Start.
-	killWait = 10 * time.Second
 	// maxFiles is as many open files as a daemon needs; each file that the guest
 	// knows is one.
 	maxFiles = 1 << 20
@@ -76,7 +72,7 @@ func Start(ctx context.Context, c Config) (*Daemon, error) {
 		return nil, err
 	}
 	if err := d.report(c.Spawned); err != nil {
-		kill, cancel := context.WithTimeout(context.WithoutCancel(ctx), killWait)
+		kill, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeouts.Kill)
 		defer cancel()
 		return nil, errors.Join(err, d.Stop(kill))
 	}
@@ -108,7 +104,7 @@ func spawn(c Config, args []string, root *confine.Root) (*Daemon, error) {
 	d.cmd.Dir, d.cmd.Env = "/", []string{}
 	d.cmd.Stderr, d.cmd.Stdout = d.log, d.log
 	d.cmd.ExtraFiles = []*os.File{file}
-	d.cmd.WaitDelay = drainLog
+	d.cmd.WaitDelay = timeouts.DrainLog
 	// The daemon forks; its group is how all of it is reached.
 	d.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := confine.Start(d.cmd, confine.Process{Root: root, NoNetwork: true, Keep: needed()}); err != nil {

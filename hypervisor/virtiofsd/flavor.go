@@ -10,9 +10,10 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/containerd/errdefs"
+
+	"github.com/katapod/katapod/internal/timeouts"
 )
 
 // flavor is what the arguments of a daemon depend on.
@@ -24,12 +25,9 @@ type flavor struct {
 	announceOption bool
 }
 
-// helpLimit bounds --help, which takes some milliseconds.
-const helpLimit = 5 * time.Second
-
 // detect asks the binary for its options.
 func detect(ctx context.Context, binary string) (flavor, error) {
-	limited, cancel := context.WithTimeout(ctx, helpLimit)
+	limited, cancel := context.WithTimeout(ctx, timeouts.Version)
 	defer cancel()
 	out, err := exec.CommandContext(limited, binary, "--help").CombinedOutput()
 	if ctx.Err() != nil {

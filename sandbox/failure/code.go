@@ -30,6 +30,7 @@ const (
 	NetworkFailed       Code = "network-failed"
 	GuestPanicked       Code = "guest-panicked"
 	GuestHangs          Code = "guest-hangs"
+	GuestHostile        Code = "guest-hostile"
 	AgentTimeout        Code = "agent-timeout"
 	AgentLost           Code = "agent-lost"
 	AgentFailed         Code = "agent-failed"

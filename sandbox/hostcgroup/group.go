@@ -6,7 +6,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/containerd/cgroups/v3"
 	"github.com/containerd/errdefs"
@@ -34,9 +33,6 @@ type Group struct {
 	path string
 	h    hierarchy
 }
-
-// takeBack bounds the removal of a group that could not be made: nothing runs in it.
-const takeBack = time.Second
 
 // wanted are the controllers that limits and metrics need.
 var wanted = [...]string{"cpu", "cpuset", "memory", "pids"}

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/katapod/katapod/internal/timeouts"
 )
 
 // The kernel answers EBUSY while a process that is ending has not left its group,
@@ -20,7 +22,7 @@ import (
 // takes many seconds, in which its memory is given back. The end of a process is not
 // yet that of its stay in the group, and nobody tells when that is: with cgroup v1
 // there is no event at all. So it is looked at, less and less often.
-const firstLook, longestLook = time.Millisecond, 64 * time.Millisecond
+const firstLook, longestLook = time.Millisecond, timeouts.CgroupLook
 
 // remover removes directories of cgroups.
 type remover struct {

@@ -14,6 +14,8 @@ import (
 	"github.com/containerd/cgroups/v3/cgroup1"
 	"github.com/containerd/errdefs"
 	"github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/katapod/katapod/internal/timeouts"
 )
 
 // v1 is a group of cgroup v1: a directory in each controller's hierarchy.
@@ -32,7 +34,7 @@ func createV1(root string, where location, l Limits) (*v1, error) {
 	created := h.absent()
 	group, err := cgroup1.New(cgroup1.StaticPath(where.dir), resourcesV1(l), hierarchyV1(subsystems)...)
 	if err != nil {
-		ctx, cancel := context.WithTimeout(context.Background(), takeBack)
+		ctx, cancel := context.WithTimeout(context.Background(), timeouts.CgroupTakeBack)
 		defer cancel()
 		return nil, errors.Join(err, removeDirs(ctx, created))
 	}

@@ -14,6 +14,8 @@ import (
 
 	"github.com/containerd/cgroups/v3/cgroup2"
 	"github.com/containerd/errdefs"
+
+	"github.com/katapod/katapod/internal/timeouts"
 )
 
 // v2 is a group of cgroup v2: one directory.
@@ -40,7 +42,7 @@ func createV2(root string, where location, l Limits) (*v2, error) {
 		if !fresh {
 			return nil, err
 		}
-		ctx, cancel := context.WithTimeout(context.Background(), takeBack)
+		ctx, cancel := context.WithTimeout(context.Background(), timeouts.CgroupTakeBack)
 		defer cancel()
 		return nil, errors.Join(err, h.remove(ctx))
 	}

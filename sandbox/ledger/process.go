@@ -14,11 +14,9 @@ import (
 
 	"github.com/containerd/errdefs"
 	"golang.org/x/sys/unix"
-)
 
-// killWait bounds the wait for a killed process. One that takes longer is stuck
-// in the kernel.
-const killWait = 10 * time.Second
+	"github.com/katapod/katapod/internal/timeouts"
+)
 
 // ProcessOf names the living process pid by its number and start time, so that
 // another process that gets the number later is not taken for it. A process that
@@ -84,7 +82,7 @@ func undoProcess(ctx context.Context, args []string) error {
 // waitEnd waits until the pidfd is readable, which it is when the process has
 // ended; its parent may not have reaped it.
 func waitEnd(ctx context.Context, process *os.File) error {
-	ctx, cancel := context.WithTimeout(ctx, killWait)
+	ctx, cancel := context.WithTimeout(ctx, timeouts.Kill)
 	defer cancel()
 	stop := context.AfterFunc(ctx, func() { _ = process.SetReadDeadline(time.Unix(1, 0)) })
 	defer stop()

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/katapod/katapod/hypervisor"
+	"github.com/katapod/katapod/internal/timeouts"
 	"github.com/katapod/katapod/protocols/transport"
 )
 
@@ -22,15 +23,6 @@ import (
 const (
 	buildPrefix = "b-"
 	buildLock   = "lock"
-)
-
-// Times of a build.
-const (
-	// bootTimeout bounds the wait for the agent's first answer: builds give way
-	// to pods on a busy host.
-	bootTimeout = 3 * time.Minute
-	// stopTimeout bounds the end of the VM.
-	stopTimeout = 10 * time.Second
 )
 
 // Builder makes templates of one configuration.
@@ -42,7 +34,7 @@ type Builder struct {
 	// NewVM makes a VM that is not started.
 	NewVM func(hypervisor.Config) (hypervisor.VM, error)
 	// Settle bounds how long the guest is left alone before it is saved, to
-	// finish its start and give back memory; 0 is [DefaultSettle].
+	// finish its start and give back memory; 0 is [timeouts.TemplateSettle].
 	Settle time.Duration
 }
 
@@ -143,10 +135,10 @@ func (b Builder) saveVM(ctx context.Context, saved hypervisor.Snapshot) (err err
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, bootTimeout)
+	ctx, cancel := context.WithTimeout(ctx, timeouts.TemplateBoot)
 	defer cancel()
 	defer func() {
-		stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
+		stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeouts.TemplateStop)
 		defer cancel()
 		err = errors.Join(err, vm.Stop(stop))
 	}()
@@ -225,7 +217,7 @@ func (s Store) sweep() {
 	}
 	failures, _ := filepath.Glob(filepath.Join(s.Dir, "*"+failedSuffix))
 	for _, path := range failures {
-		if info, err := os.Stat(path); err == nil && time.Since(info.ModTime()) > retryAfter {
+		if info, err := os.Stat(path); err == nil && time.Since(info.ModTime()) > timeouts.TemplateRetry {
 			_ = os.Remove(path)
 		}
 	}

@@ -9,16 +9,11 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/katapod/katapod/internal/timeouts"
 )
 
-// DefaultSettle bounds how long a guest is left alone before it is saved.
-const DefaultSettle = 15 * time.Second
-
 const (
-	// settleLook spaces the looks at the memory's size, and quietLooks is how
-	// many of them must find no change: together they are longer than the two
-	// seconds after which a guest's kernel gives back free pages.
-	settleLook = 250 * time.Millisecond
 	quietLooks = 12
 )
 
@@ -26,11 +21,11 @@ const (
 // after limit. Nothing tells when a guest is idle, so that it is looked at.
 func settle(ctx context.Context, memory string, limit time.Duration) error {
 	if limit == 0 {
-		limit = DefaultSettle
+		limit = timeouts.TemplateSettle
 	}
 	end := time.NewTimer(limit)
 	defer end.Stop()
-	look := time.NewTicker(settleLook)
+	look := time.NewTicker(timeouts.TemplateLook)
 	defer look.Stop()
 	var last int64
 	for quiet := 0; quiet < quietLooks; {

@@ -17,6 +17,7 @@ import (
 
 	"github.com/katapod/katapod/hypervisor"
 	"github.com/katapod/katapod/hypervisor/fake"
+	"github.com/katapod/katapod/internal/leaktest"
 	"github.com/katapod/katapod/protocols/transport"
 )
 
@@ -26,7 +27,7 @@ const deafParameter = "deaf"
 // TestMain is a builder's main when this test is started as one.
 func TestMain(m *testing.M) {
 	if !slices.Equal(os.Args[1:], []string{Command}) {
-		os.Exit(m.Run())
+		leaktest.Main(m)
 	}
 	err := Serve(context.Background(), os.Stdin, func(c hypervisor.Config) (hypervisor.VM, error) {
 		vm, a := fake.New(c), &agent{}

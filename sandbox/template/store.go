@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/katapod/katapod/hypervisor"
+	"github.com/katapod/katapod/internal/timeouts"
 )
 
 // Store is a directory of templates. It is a value; any number of processes may
@@ -37,9 +38,6 @@ const (
 	DefaultMaxCount = 8
 	DefaultMaxBytes = 1 << 30
 )
-
-// retryAfter is how long a template that could not be built is not tried again.
-const retryAfter = 10 * time.Minute
 
 // Template is one saved VM of a store.
 type Template struct {
@@ -98,7 +96,7 @@ func (s Store) Verify(ctx context.Context, key Key) error {
 // Failed is why the template of that key could not be built lately, or nil.
 func (s Store) Failed(key Key) error {
 	info, err := os.Stat(s.failed(key))
-	if err != nil || time.Since(info.ModTime()) > retryAfter {
+	if err != nil || time.Since(info.ModTime()) > timeouts.TemplateRetry {
 		return nil // There is no reason not to try.
 	}
 	why, err := os.ReadFile(s.failed(key))
@@ -106,7 +104,7 @@ func (s Store) Failed(key Key) error {
 		return nil
 	}
 	return fmt.Errorf("it could not be built at %s and is tried again %v later: %s: %w",
-		info.ModTime().Format(time.TimeOnly), retryAfter, why, errdefs.ErrUnavailable)
+		info.ModTime().Format(time.TimeOnly), timeouts.TemplateRetry, why, errdefs.ErrUnavailable)
 }
 
 // List returns all templates, those used last first. A directory that does not

@@ -19,6 +19,7 @@ import (
 
 	"github.com/katapod/katapod/hypervisor"
 	"github.com/katapod/katapod/hypervisor/fake"
+	"github.com/katapod/katapod/internal/timeouts"
 	"github.com/katapod/katapod/protocols/agentpb"
 	"github.com/katapod/katapod/protocols/transport"
 )
@@ -66,8 +67,24 @@ func (a *agent) serve(conn net.Conn) {
 	agentpb.RegisterAgentServiceService(server, a)
 	agentpb.RegisterHealthService(server, a)
 	one := make(oneConn, 1)
-	one <- conn
+	ended := endingConn{Conn: conn, end: sync.OnceFunc(func() { _ = server.Close() })}
+	one <- ended
 	_ = server.Serve(context.Background(), one)
+}
+
+// endingConn tells of its end. The server itself does not take that of a connection
+// that was closed on this side for one.
+type endingConn struct {
+	net.Conn
+	end func()
+}
+
+func (c endingConn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if err != nil {
+		c.end()
+	}
+	return n, err
 }
 
 // oneConn is a listener with one connection.
@@ -400,7 +417,7 @@ func TestLeftoversAreSwept(t *testing.T) {
 	if err := errors.Join(os.MkdirAll(filepath.Join(stale, "whole"), 0o700), os.WriteFile(old, nil, 0o600)); err != nil {
 		t.Fatal(err)
 	}
-	past := time.Now().Add(-2 * retryAfter)
+	past := time.Now().Add(-2 * timeouts.TemplateRetry)
 	if err := os.Chtimes(old, past, past); err != nil {
 		t.Fatal(err)
 	}

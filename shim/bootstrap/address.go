@@ -11,10 +11,11 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"github.com/containerd/errdefs"
 	"golang.org/x/sys/unix"
+
+	"github.com/katapod/katapod/internal/timeouts"
 )
 
 const (
@@ -26,8 +27,6 @@ const (
 	maxSocketPath = 107
 	// scheme begins an address.
 	scheme = "unix://"
-	// connectTimeout bounds the question whether somebody answers on a socket.
-	connectTimeout = 100 * time.Millisecond
 )
 
 // socketAddress is where the shim of pod listens: always the same answer for
@@ -78,7 +77,7 @@ func listen(address string) (*net.UnixListener, error) {
 // not come to it in time, on a busy host, is there all the same: only the kernel's
 // word that nobody listens says that it is gone.
 func answers(address string) bool {
-	conn, err := net.DialTimeout("unix", socketPath(address), connectTimeout)
+	conn, err := net.DialTimeout("unix", socketPath(address), timeouts.Answers)
 	if err != nil {
 		return !errors.Is(err, unix.ECONNREFUSED) && !errors.Is(err, unix.ENOENT) && !errors.Is(err, unix.ENOTDIR)
 	}

@@ -11,16 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
-)
 
-const (
-	// graceOfShim is how long a shim that may be about to leave is waited for. It
-	// leaves deleteTimeout a second.
-	graceOfShim = 3 * time.Second
-	// killOfShim is how long a shim that is killed here may take to disappear. The
-	// engine does not wait so long, and nothing has been cleaned up then: the next
-	// pod that starts does it.
-	killOfShim = 5 * time.Second
+	"github.com/katapod/katapod/internal/timeouts"
 )
 
 // endShim waits for the serving process of pod id to leave and kills it when it
@@ -39,22 +31,22 @@ func endShim(pid int, id string) error {
 	}
 	defer unix.Close(fd)
 	if dying(pid) {
-		_, err := awaitEnd(fd, graceOfShim) // beyond that, the ledger's lock is waited for
+		_, err := awaitEnd(fd, timeouts.ShimGrace) // beyond that, the ledger's lock is waited for
 		return err
 	}
 	if !servesPod(pid, id) {
 		return nil
 	}
-	if gone, err := awaitEnd(fd, graceOfShim); gone || err != nil {
+	if gone, err := awaitEnd(fd, timeouts.ShimGrace); gone || err != nil {
 		return err
 	}
 	if err := unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0); err != nil && !errors.Is(err, unix.ESRCH) {
 		return fmt.Errorf("kill the shim's process %d: %w", pid, err)
 	}
-	gone, err := awaitEnd(fd, killOfShim)
+	gone, err := awaitEnd(fd, timeouts.ShimKill)
 	if err == nil && !gone {
 		err = fmt.Errorf("the shim's process %d is still there %s after it was killed; "+
-			"it waits in the kernel, look at /proc/%d/stack", pid, killOfShim, pid)
+			"it waits in the kernel, look at /proc/%d/stack", pid, timeouts.ShimKill, pid)
 	}
 	return err
 }

@@ -10,17 +10,11 @@ import (
 	"os"
 	"os/exec"
 	"syscall"
-	"time"
 )
 
 // CleanupCommand, with a state directory behind it, makes the shim's binary clean
 // up after a pod and do nothing else.
 const CleanupCommand = "clean-up"
-
-// deleteTimeout is how long the delete action works by itself. containerd kills it
-// after five seconds (io.containerd.timeout.shim.cleanup) and forgets the pod then,
-// while on a busy host a VMM that was killed may take more than ten to be gone.
-const deleteTimeout = 4 * time.Second
 
 // inTime is the cleanup of a delete action that ends with ctx. What is not
 // released by then, a process of its own goes on with, which nobody kills; engines

@@ -9,6 +9,8 @@ import (
 	"os"
 
 	"google.golang.org/protobuf/proto"
+
+	"github.com/katapod/katapod/internal/timeouts"
 )
 
 // RuntimeName is the name under which users ask for this runtime.
@@ -72,7 +74,7 @@ func (b Binary) delete(ctx context.Context, inv Invocation, stdout io.Writer) er
 			return fmt.Errorf("find the bundle: %w", err)
 		}
 	}
-	ctx, cancel := context.WithTimeout(ctx, deleteTimeout)
+	ctx, cancel := context.WithTimeout(ctx, timeouts.Delete)
 	defer cancel()
 	exit, err := Delete(ctx, dir, inv.ID, b.Cleanup.inTime(os.Stderr))
 	if err != nil {

@@ -10,25 +10,17 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
-	"time"
 
 	"github.com/containerd/log"
 	"github.com/containerd/ttrpc"
 
-	"github.com/katapod/katapod/sandbox"
+	"github.com/katapod/katapod/internal/timeouts"
 	"github.com/katapod/katapod/shim/bootstrap"
 	"github.com/katapod/katapod/shim/events"
 	"github.com/katapod/katapod/shim/pod"
 )
 
 const (
-	// leaveTimeout bounds how long a leaving shim waits for containerd to take the
-	// last events. The end of a pod that a signal ends, or that a Delete could not
-	// end wholly, comes before and has sandbox.StopLimit.
-	leaveTimeout = 10 * time.Second
-	// hangUpTimeout bounds how long a leaving shim waits for engines to close
-	// their connections. containerd does at once; one that does not is left.
-	hangUpTimeout = time.Second
 	// collectAt trades a little CPU for memory: one shim runs per pod.
 	collectAt = 40
 )
@@ -70,7 +62,7 @@ func Serve(ctx context.Context, inv bootstrap.Invocation) error {
 		err = fmt.Errorf("serve containerd: %w", err)
 	}
 	err = errors.Join(err, end(ctx, holder, queue))
-	hangingUp, cancel := context.WithTimeout(context.WithoutCancel(ctx), hangUpTimeout)
+	hangingUp, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeouts.HangUp)
 	defer cancel()
 	engines.wait(hangingUp)
 	return errors.Join(err, server.Close(), removeSocket())
@@ -98,12 +90,12 @@ func newServer(s services, h ttrpc.Handshaker) (*ttrpc.Server, error) {
 
 // end stops what a signal left of the pod, and hands over the last events.
 func end(ctx context.Context, p *pod.Pod, q *events.Queue) error {
-	stopping, cancelStop := context.WithTimeout(context.WithoutCancel(ctx), sandbox.StopLimit)
+	stopping, cancelStop := context.WithTimeout(context.WithoutCancel(ctx), timeouts.Stop)
 	defer cancelStop()
 	if err := p.End(stopping); err != nil {
 		log.G(ctx).WithError(err).Error("the pod did not end cleanly; the delete action releases the rest")
 	}
-	leaving, cancelLeave := context.WithTimeout(context.WithoutCancel(ctx), leaveTimeout)
+	leaving, cancelLeave := context.WithTimeout(context.WithoutCancel(ctx), timeouts.Leave)
 	defer cancelLeave()
 	return q.Close(leaving)
 }

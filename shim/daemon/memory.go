@@ -17,14 +17,11 @@ import (
 	"golang.org/x/sys/unix"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/katapod/katapod/internal/timeouts"
 	"github.com/katapod/katapod/shim/task"
 )
 
-// quiet is how long the shim waits after an event before it gives memory back,
-// so that a burst of execs pays for it once.
-const quiet = 2 * time.Second
-
-// thrifty publishes events, and gives memory back once they have gone quiet: from
+// thrifty publishes events, and gives memory back once they have gone timeouts.QuietShim: from
 // then on the shim mostly waits.
 type thrifty struct {
 	task.Publisher
@@ -33,7 +30,7 @@ type thrifty struct {
 
 // newThrifty calls give after each burst of events. Stop ends it.
 func newThrifty(ctx context.Context, p task.Publisher, give func() error) thrifty {
-	return thrifty{Publisher: p, timer: time.AfterFunc(quiet, func() {
+	return thrifty{Publisher: p, timer: time.AfterFunc(timeouts.QuietShim, func() {
 		if err := give(); err != nil {
 			log.G(ctx).WithError(err).Warn("the shim keeps more memory than it needs")
 		}
@@ -43,7 +40,7 @@ func newThrifty(ctx context.Context, p task.Publisher, give func() error) thrift
 // Publish passes the event on.
 func (t thrifty) Publish(event proto.Message) {
 	t.Publisher.Publish(event)
-	t.timer.Reset(quiet)
+	t.timer.Reset(timeouts.QuietShim)
 }
 
 // Stop gives no more memory back.

@@ -6,17 +6,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	eventsapi "github.com/containerd/containerd/api/services/ttrpc/events/v1"
 	"github.com/containerd/containerd/api/types"
 	"github.com/containerd/containerd/v2/pkg/ttrpcutil"
 	"github.com/containerd/log"
 	"github.com/containerd/ttrpc"
-)
 
-// forwardTimeout bounds one attempt.
-const forwardTimeout = 5 * time.Second
+	"github.com/katapod/katapod/internal/timeouts"
+)
 
 // NewForwarder hands events to containerd's ttrpc socket; without an address it
 // writes them to the log. It connects when the first event comes.
@@ -51,7 +49,7 @@ func (f *ttrpcForwarder) send(ctx context.Context, event *types.Envelope) error 
 	if err != nil {
 		return fmt.Errorf("reach containerd's event service: %w", err)
 	}
-	ctx, cancel := context.WithTimeout(ctx, forwardTimeout)
+	ctx, cancel := context.WithTimeout(ctx, timeouts.Event)
 	defer cancel()
 	if _, err := service.Forward(ctx, &eventsapi.ForwardRequest{Envelope: event}); err != nil {
 		return fmt.Errorf("forward event %s: %w", event.Topic, err)

@@ -13,15 +13,14 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/katapod/katapod/internal/timeouts"
 )
 
 const (
 	// maxQueued bounds what waits while containerd is away; the oldest event
 	// gives way to a new one. A pod makes a handful per container and exec.
 	maxQueued = 4096
-	// firstRetry doubles up to lastRetry.
-	firstRetry = 20 * time.Millisecond
-	lastRetry  = 5 * time.Second
 )
 
 // Forwarder hands one event over. An error means that it was not taken.
@@ -132,7 +131,7 @@ func (q *Queue) signal() {
 
 func (q *Queue) run() {
 	defer close(q.done)
-	retry := firstRetry
+	retry := timeouts.EventRetry
 	for {
 		head, closing := q.head()
 		switch {
@@ -147,7 +146,7 @@ func (q *Queue) run() {
 		err := q.forward.Forward(q.ctx, head)
 		if err == nil {
 			q.pop(head)
-			retry = firstRetry
+			retry = timeouts.EventRetry
 			continue
 		}
 		log.G(q.ctx).WithError(err).WithField("topic", head.Topic).Warn("containerd did not take an event; it is tried again")
@@ -157,7 +156,7 @@ func (q *Queue) run() {
 		if !again {
 			return
 		}
-		retry = min(2*retry, lastRetry)
+		retry = min(2*retry, timeouts.EventRetryMost)
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"github.com/containerd/containerd/api/types"
 	"github.com/containerd/errdefs"
+	"github.com/katapod/katapod/internal/timeouts"
 	"github.com/katapod/katapod/shim/sandboxapi/sandboxpb"
 	"github.com/opencontainers/runtime-spec/specs-go"
 
@@ -108,8 +109,10 @@ func (s *Service) StartSandbox(ctx context.Context, r *sandboxpb.StartSandboxReq
 	}
 	go s.follow(vm)
 	if s.wasStopped() {
+		ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeouts.Stop)
+		defer cancel()
 		return nil, errors.Join(fmt.Errorf("start sandbox %s: it was stopped meanwhile: %w", r.SandboxId, errdefs.ErrFailedPrecondition),
-			s.Pod.End(context.WithoutCancel(ctx)))
+			s.Pod.End(ending))
 	}
 	return &sandboxpb.StartSandboxResponse{Pid: uint32(vm.PID()), CreatedAt: stamp(p.createdAt)}, nil
 }

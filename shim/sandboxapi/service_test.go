@@ -94,6 +94,11 @@ func newBench(t *testing.T) *bench {
 			return config.Default(), nil
 		},
 	})
+	t.Cleanup(func() {
+		if b.vm != nil {
+			_ = b.vm.Stop(context.Background()) // a fake that ends at once
+		}
+	})
 	return b
 }
 

@@ -13,14 +13,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
-)
 
-const (
-	// loggerReady is how long a logging program may take to say that it reads.
-	loggerReady = 10 * time.Second
-	// loggerEnd is how long it may take to write the rest after the end of its
-	// inputs, and again after SIGTERM.
-	loggerEnd = 10 * time.Second
+	"github.com/katapod/katapod/internal/timeouts"
 )
 
 // logger is a logging program: it reads stdout and stderr as descriptors 3 and
@@ -63,7 +57,7 @@ func startLogger(ctx context.Context, t target, namespace, container string) (_ 
 
 // awaitReady reads until the program closes its end.
 func awaitReady(ctx context.Context, ready *os.File) error {
-	ctx, cancel := context.WithTimeout(ctx, loggerReady)
+	ctx, cancel := context.WithTimeout(ctx, timeouts.LoggerReady)
 	defer cancel()
 	stop := context.AfterFunc(ctx, func() { _ = ready.SetReadDeadline(time.Now()) })
 	defer stop()
@@ -75,8 +69,8 @@ func awaitReady(ctx context.Context, ready *os.File) error {
 
 // wait ends with the program, which has seen the end of its inputs by then.
 func (l *logger) wait() error {
-	term := time.AfterFunc(loggerEnd, func() { _ = l.cmd.Process.Signal(unix.SIGTERM) })
-	kill := time.AfterFunc(2*loggerEnd, func() { _ = l.cmd.Process.Kill() })
+	term := time.AfterFunc(timeouts.LoggerEnd, func() { _ = l.cmd.Process.Signal(unix.SIGTERM) })
+	kill := time.AfterFunc(2*timeouts.LoggerEnd, func() { _ = l.cmd.Process.Kill() })
 	defer term.Stop()
 	defer kill.Stop()
 	if err := l.cmd.Wait(); err != nil {

@@ -10,25 +10,15 @@ import (
 	"time"
 
 	"github.com/containerd/log"
+
+	"github.com/katapod/katapod/internal/timeouts"
 )
 
 const (
 	// chunk is how much is copied at once.
 	chunk = 32 << 10
-	// quietGuest is how long the guest may be silent after its process ended
-	// before its output counts as complete. Output ends by itself, also when a
-	// child of the process holds it open: the agent sees that nothing is left,
-	// which the host cannot tell from a guest that is slow. So this only bounds
-	// a guest that hangs, and is long.
-	quietGuest = 30 * time.Second
-	// stuckReader is how long the engine may read nothing of a process that has
-	// ended before its exit is reported nevertheless.
-	stuckReader = 10 * time.Second
-	// slowGuest is how long the guest is waited for in all after its process ended,
-	// and lastOutput how much may come then, in bytes: what pipes and streams hold
-	// is a few MiB at most. A guest that always has another byte would hold the exit
-	// of its process back for ever, and the pod in Terminating.
-	slowGuest  = 60 * time.Second
+	// lastOutput is how much may come after a process ended, in bytes: what pipes and
+	// streams hold is a few MiB at most. See timeouts.SlowGuest as well.
 	lastOutput = 16 << 20
 )
 
@@ -106,16 +96,16 @@ func (r *remainder) endless(bytes int, began, ended time.Time) bool {
 	}
 	r.bytes += bytes
 	r.waited += time.Since(began)
-	return r.bytes > lastOutput || r.waited > slowGuest
+	return r.bytes > lastOutput || r.waited > timeouts.SlowGuest
 }
 
 // drain returns when all is copied, when the guest has said nothing for
-// quietGuest or does not come to an end, or when the engine has read nothing for stuckReader; copying goes
-// on in the last case, until Close.
+// [timeouts.QuietGuest] or does not come to an end, or when the engine has read nothing
+// for [timeouts.StuckReader]; copying goes on in the last case, until Close.
 func (p *pump) drain() {
 	began := time.Now()
 	p.ended.CompareAndSwap(0, began.UnixNano())
-	timer := time.NewTimer(quietGuest)
+	timer := time.NewTimer(timeouts.QuietGuest)
 	defer timer.Stop()
 	for cut := false; ; {
 		select {
@@ -123,9 +113,9 @@ func (p *pump) drain() {
 			return
 		case <-timer.C:
 		}
-		limit := quietGuest
+		limit := timeouts.QuietGuest
 		if p.writing.Load() {
-			limit = stuckReader
+			limit = timeouts.StuckReader
 		}
 		since := time.Unix(0, p.moved.Load())
 		if since.Before(began) {
@@ -133,16 +123,16 @@ func (p *pump) drain() {
 		}
 		left := limit - time.Since(since)
 		if left > 0 {
-			timer.Reset(min(left, quietGuest))
+			timer.Reset(min(left, timeouts.QuietGuest))
 			continue
 		}
-		if cut || limit == stuckReader {
+		if cut || limit == timeouts.StuckReader {
 			return
 		}
 		cut = true
 		_ = p.guest.Close() // ends the copy, which closes the engine's side
 		began = time.Now()
-		timer.Reset(quietGuest)
+		timer.Reset(timeouts.QuietGuest)
 	}
 }
 

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/containerd/log"
+
+	"github.com/katapod/katapod/internal/timeouts"
 )
 
 // engineSide is what an engine got, and whether it was told of the end.
@@ -55,8 +57,8 @@ func TestDrainGivesUpOnASilentGuest(t *testing.T) {
 		}
 		began := time.Now()
 		p.drain()
-		if took := time.Since(began); took != quietGuest {
-			t.Errorf("Drain took %s, want %s", took, quietGuest)
+		if took := time.Since(began); took != timeouts.QuietGuest {
+			t.Errorf("Drain took %s, want %s", took, timeouts.QuietGuest)
 		}
 		if engine.String() != "last words" || !engine.closed {
 			t.Errorf("the engine got %q, its end %v", engine.String(), engine.closed)
@@ -77,8 +79,8 @@ func TestDrainGivesUpOnAStuckEngine(t *testing.T) {
 		synctest.Wait()
 		began := time.Now()
 		p.drain()
-		if took := time.Since(began); took < stuckReader || took > stuckReader+quietGuest {
-			t.Errorf("Drain took %s, want about %s", took, stuckReader)
+		if took := time.Since(began); took < timeouts.StuckReader || took > timeouts.StuckReader+timeouts.QuietGuest {
+			t.Errorf("Drain took %s, want about %s", took, timeouts.StuckReader)
 		}
 		if got, err := io.ReadAll(engineR); err != nil || string(got) != "unread" {
 			t.Errorf("the engine read %q, %v", got, err)
@@ -104,8 +106,8 @@ func TestDrainGivesUpOnAGuestThatNeverEnds(t *testing.T) {
 		}()
 		began := time.Now()
 		p.drain()
-		if took := time.Since(began); took > slowGuest+quietGuest {
-			t.Errorf("Drain took %s, want at most %s", took, slowGuest+quietGuest)
+		if took := time.Since(began); took > timeouts.SlowGuest+timeouts.QuietGuest {
+			t.Errorf("Drain took %s, want at most %s", took, timeouts.SlowGuest+timeouts.QuietGuest)
 		}
 		if !engine.closed {
 			t.Error("the engine was not told of the end")

@@ -91,9 +91,7 @@ func (s *Service) create(ctx context.Context, r *taskapi.CreateTaskRequest) (*co
 	c, err := s.addContainer(ctx, vm, kind, spec, r)
 	if err != nil && kind != podkind.Member {
 		// The pod was made for this container alone.
-		if ended := s.Pod.End(context.WithoutCancel(ctx)); ended != nil {
-			log.G(ctx).WithError(ended).Error("the pod of a container that was not created did not end cleanly")
-		}
+		s.endPod(ctx)
 	}
 	return c, err
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/containerd/containerd/api/events"
 	"github.com/containerd/log"
 
+	"github.com/katapod/katapod/internal/timeouts"
 	"github.com/katapod/katapod/sandbox"
 	"github.com/katapod/katapod/shim/pod"
 )
@@ -15,10 +16,6 @@ import (
 const (
 	// exitKilled is 128 + SIGKILL.
 	exitKilled = 137
-	// oomPatience is how long an exit that looks like an out-of-memory kill is
-	// held back until the guest tells of one. Engines ask for the kill as soon as
-	// they hear of the exit, and the guest tells of both by different ways.
-	oomPatience = 300 * time.Millisecond
 )
 
 // ForwardOOM counts and publishes the out-of-memory kills of a pod until it ends.
@@ -73,7 +70,7 @@ func (s *Service) awaitOOM(c *container, p *process) {
 	if err != nil || vm.State() != sandbox.StateRunning {
 		return
 	}
-	timer := time.NewTimer(oomPatience)
+	timer := time.NewTimer(timeouts.OOM)
 	defer timer.Stop()
 	select {
 	case <-c.oomed:

@@ -11,18 +11,9 @@ import (
 	"github.com/containerd/log"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
-	"github.com/katapod/katapod/sandbox"
+	"github.com/katapod/katapod/internal/timeouts"
 	"github.com/katapod/katapod/shim/podkind"
 )
-
-// endTimeout bounds the end of a pod whose container has ended. An engine that is
-// told of a pod's end too early takes the shim away, and with it who would release
-// the rest: so nobody is told before everything is released, however slow the host.
-const endTimeout = sandbox.StopLimit
-
-// execPatience bounds how long the end of a container is held back for those of its
-// execs, whose output may still be on its way to a slow reader.
-const execPatience = 2 * time.Second
 
 // watch records the exit of a process. When the container that stands for a pod
 // ends, the pod ends first: engines take the network namespace away as soon as
@@ -48,7 +39,7 @@ func (s *Service) watch(ctx context.Context, c *container, p *process) {
 // awaitExecs waits until the ends of the execs that run are recorded. They end with
 // their container, and engines forget them when they hear of its end.
 func (c *container) awaitExecs() {
-	timer := time.NewTimer(execPatience)
+	timer := time.NewTimer(timeouts.Execs)
 	defer timer.Stop()
 	for _, p := range c.all() {
 		if p.execID == "" || p.now().status != task.Status_RUNNING {
@@ -92,7 +83,7 @@ func (s *Service) recordExit(ctx context.Context, p *process) {
 // endPod stops the VM and releases what the pod has. What remains is in the
 // ledger, from which the delete action works.
 func (s *Service) endPod(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), endTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeouts.Stop)
 	defer cancel()
 	if err := s.Pod.End(ctx); err != nil {
 		log.G(ctx).WithError(err).Error("the pod did not end cleanly; the delete action releases the rest")

@@ -13,15 +13,13 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/katapod/katapod/internal/timeouts"
 )
 
 // MaxMessage is the longest message taken from QEMU, in bytes. The longest
 // reply in use, a list of devices, is a few KiB.
 const MaxMessage = 1 << 20
-
-// writeTimeout bounds the sending of one command. Commands are far smaller than
-// a socket's buffer, so a write that blocks means a peer that no longer reads.
-const writeTimeout = 5 * time.Second
 
 // ErrClosed says that the control channel to QEMU has ended.
 var ErrClosed = errors.New("the control channel to QEMU is closed")
@@ -142,7 +140,7 @@ func (c *Client) forget(id uint64) {
 func (c *Client) write(line, oob []byte) error {
 	c.writeMu.Lock()
 	defer c.writeMu.Unlock()
-	if err := c.conn.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
+	if err := c.conn.SetWriteDeadline(time.Now().Add(timeouts.QMPWrite)); err != nil {
 		return errors.Join(ErrClosed, err)
 	}
 	n, _, err := c.conn.WriteMsgUnix(append(line, '\n'), oob, nil)

@@ -8,13 +8,10 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"time"
 
+	"github.com/katapod/katapod/internal/timeouts"
 	"github.com/katapod/katapod/sandbox"
 )
-
-// stopTimeout bounds the end of the VM of a check.
-const stopTimeout = 30 * time.Second
 
 // Pod is a pod as the check needs it; the methods are those of sandbox.Sandbox.
 type Pod interface {
@@ -61,7 +58,7 @@ func (t Tool) check(ctx context.Context, f flags) error {
 	if failed != nil {
 		report.Error = failed.Error()
 	}
-	stopCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
+	stopCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeouts.CheckStop)
 	defer cancel()
 	stopped := pod.Stop(stopCtx)
 	return errors.Join(failed, stopped, t.report(report, f.json))

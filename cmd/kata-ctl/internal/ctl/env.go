@@ -11,6 +11,7 @@ import (
 	"text/tabwriter"
 
 	"github.com/katapod/katapod/hypervisor/accel"
+	"github.com/katapod/katapod/internal/timeouts"
 	"github.com/katapod/katapod/sandbox/config"
 )
 
@@ -100,6 +101,8 @@ func (t Tool) examine(ctx context.Context, c config.Config) environment {
 
 // ask runs a program for the first line of its version.
 func ask(ctx context.Context, path string) program {
+	ctx, cancel := context.WithTimeout(ctx, timeouts.Version)
+	defer cancel()
 	out, err := exec.CommandContext(ctx, path, "--version").CombinedOutput()
 	if err != nil {
 		return program{path, "cannot be asked for its version: " + err.Error()}

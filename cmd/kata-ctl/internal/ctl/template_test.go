@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -98,8 +99,24 @@ func serveAgent(conn net.Conn) {
 	agentpb.RegisterAgentServiceService(server, nil)
 	agentpb.RegisterHealthService(server, nil)
 	listener := make(oneConn, 1)
-	listener <- conn
-	_ = server.Serve(context.Background(), listener) // It ends with the connection.
+	ended := endingConn{Conn: conn, end: sync.OnceFunc(func() { _ = server.Close() })}
+	listener <- ended
+	_ = server.Serve(context.Background(), listener)
+}
+
+// endingConn tells of its end. The server itself does not take that of a connection
+// that was closed on this side for one.
+type endingConn struct {
+	net.Conn
+	end func()
+}
+
+func (c endingConn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if err != nil {
+		c.end()
+	}
+	return n, err
 }
 
 // oneConn is a listener with one connection.
