@@ -60,7 +60,7 @@ func (a *agentClient) renew(ctx context.Context, timeout time.Duration) error {
 	return group.Wait()
 }
 
-// dialTimeout bounds the wait for the agent's first answer.
+// timeouts.Dial bounds the wait for the agent's first answer.
 func (s *Sandbox) dialTimeout() time.Duration {
 	if t := s.options.Config.Agent.DialTimeout.Duration(); t > 0 {
 		return t

@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"github.com/katapod/katapod/hypervisor"
+	"github.com/katapod/katapod/internal/timeouts"
 )
 
 // PlugDisk implements [hypervisor.DiskPlugger].
@@ -58,7 +59,7 @@ func (i *instance) addDisk(ctx context.Context, d hypervisor.Disk) error {
 	i.sets.put(d.ID, set)
 	err = i.qmp.Execute(ctx, "blockdev-add", blockNode(d, diskFile{driver: driver, name: setName(set)}), nil)
 	if err != nil {
-		undo, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastWords)
+		undo, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeouts.LastWords)
 		defer cancel()
 		return errors.Join(err, i.dropSet(undo, d.ID))
 	}
