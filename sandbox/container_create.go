@@ -77,7 +77,7 @@ func (s *Sandbox) CreateContainer(ctx context.Context, o ContainerOptions) (*Con
 	return c, nil
 }
 
-// timeouts.Create bounds the creation of one container.
+// createTimeout bounds the creation of one container.
 func (s *Sandbox) createTimeout() time.Duration {
 	if t := s.options.Config.Runtime.CreateContainerTimeout.Duration(); t > 0 {
 		return t

@@ -60,7 +60,7 @@ func (a *agentClient) renew(ctx context.Context, timeout time.Duration) error {
 	return group.Wait()
 }
 
-// timeouts.Dial bounds the wait for the agent's first answer.
+// dialTimeout bounds the wait for the agent's first answer.
 func (s *Sandbox) dialTimeout() time.Duration {
 	if t := s.options.Config.Agent.DialTimeout.Duration(); t > 0 {
 		return t

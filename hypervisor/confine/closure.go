@@ -10,11 +10,9 @@ import (
 	"os/exec"
 	"slices"
 	"strings"
-	"time"
-)
 
-// loaderLimit bounds the dynamic loader, which takes some milliseconds.
-const loaderLimit = 10 * time.Second
+	"github.com/katapod/katapod/internal/timeouts"
+)
 
 // LoaderCache tells the dynamic loader where libraries are, ld.so(8). A program that is
 // dynamically linked may need it.
@@ -29,7 +27,7 @@ func Libraries(ctx context.Context, program string) ([]string, error) {
 	if err != nil || loader == "" {
 		return []string{program}, nil // The kernel says what is wrong with it.
 	}
-	ctx, cancel := context.WithTimeout(ctx, loaderLimit)
+	ctx, cancel := context.WithTimeout(ctx, timeouts.Loader)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, loader, "--list", program)
 	cmd.Env, cmd.Dir = []string{}, "/"

@@ -15,18 +15,15 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/katapod/katapod/hypervisor/confine"
+	"github.com/katapod/katapod/internal/timeouts"
 )
 
 // findingsDir keeps what was found out about programs until the host's next boot.
 const findingsDir = "/run/katapod"
-
-// askLimit bounds a question to QEMU, which takes some ten milliseconds.
-const askLimit = 10 * time.Second
 
 // program is what a QEMU needs to run: its files, and the directories of its
 // firmware.
@@ -116,7 +113,7 @@ func modules(binary string) []string {
 // firmware are the directories that QEMU looks for firmware in. A QEMU that does not
 // say has none, and complains when it is started.
 func firmware(ctx context.Context, binary string) []string {
-	ctx, cancel := context.WithTimeout(ctx, askLimit)
+	ctx, cancel := context.WithTimeout(ctx, timeouts.AskVMM)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, binary, "-L", "help")
 	cmd.Env, cmd.Dir = []string{}, "/"

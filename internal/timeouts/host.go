@@ -85,6 +85,10 @@ const (
 	// Quit is how long QEMU has to end by itself when asked, which lets it flush
 	// disks. It takes a few milliseconds.
 	Quit = time.Second
+	// AskVMM bounds a question to a VMM's program, which takes some ten milliseconds.
+	AskVMM = 10 * time.Second
+	// Loader bounds the dynamic loader, which takes some milliseconds.
+	Loader = 10 * time.Second
 	// QMPWrite bounds the sending of one command. Commands are far smaller than a
 	// socket's buffer, so a write that blocks means a peer that no longer reads.
 	QMPWrite = 5 * time.Second
