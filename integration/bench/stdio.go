@@ -6,9 +6,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/katapod/katapod/integration/images"
@@ -73,6 +75,9 @@ func (b *bench) cpu() (float64, error) {
 	var ticks float64
 	for _, p := range processes {
 		used, err := cpuTicks(p)
+		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH) {
+			continue // it has ended since the processes were listed
+		}
 		if err != nil {
 			return 0, err
 		}

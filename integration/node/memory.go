@@ -3,10 +3,13 @@
 package node
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"strconv"
 	"strings"
+	"syscall"
 )
 
 // Memory is what the host processes of pods use, as proportional set size (memory shared by n processes counts 1/n
@@ -18,11 +21,15 @@ type Memory struct {
 	Workers int64 // runc: the processes of the containers, pause included
 }
 
-// MemoryOf adds up the processes by what they are. Processes it does not know count as workers.
+// MemoryOf adds up the processes by what they are. Processes it does not know count as workers, and those that have
+// ended as nothing.
 func MemoryOf(processes []Process) (Memory, error) {
 	var m Memory
 	for _, p := range processes {
 		pss, err := pssOf(p.PID)
+		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH) {
+			continue // it has ended since the processes were listed
+		}
 		if err != nil {
 			return Memory{}, err
 		}
