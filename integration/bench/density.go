@@ -79,7 +79,7 @@ func (b *bench) fill(ctx context.Context, s side, all *[]pod) (crowded, error) {
 
 func (b *bench) judge(s side, seen crowded) {
 	n := b.crowd
-	early, late := quantile(seen.starts[:10], 0.5), quantile(seen.starts[n-10:], 0.5)
+	early, late := median(seen.starts[:10]), median(seen.starts[n-10:])
 	further, flat, start, growth := densityNames(n)
 	s.samples.add(densityFirst, seen.sizes[1])
 	s.samples.add(densityFurther, (seen.sizes[10]-seen.sizes[1])/9)

@@ -15,13 +15,28 @@ import (
 
 func TestQuantile(t *testing.T) {
 	values := []float64{5, 1, 4, 2, 3, 6, 10, 8, 7, 9}
-	for part, want := range map[float64]float64{0: 1, 0.5: 6, 0.95: 10, 1: 10} {
+	for part, want := range map[float64]float64{0: 1, 0.5: 5, 0.9: 9, 0.95: 10, 1: 10} {
 		if got := quantile(values, part); got != want {
 			t.Errorf("quantile %v is %v, want %v", part, got, want)
 		}
 	}
+	twenty := append(slices.Clone(values), 11, 12, 13, 14, 15, 16, 17, 18, 19, 20)
+	if got := quantile(twenty, 0.95); got != 19 {
+		t.Errorf("95 in 100 of 1 to 20 are up to %v, want 19", got)
+	}
 	if got := quantile(nil, 0.5); got != 0 {
 		t.Errorf("the quantile of nothing is %v, want 0", got)
+	}
+}
+
+func TestMedian(t *testing.T) {
+	for _, c := range []struct {
+		of   []float64
+		want float64
+	}{{nil, 0}, {[]float64{7}, 7}, {[]float64{3, 1}, 2}, {[]float64{9, 1, 2}, 2}, {[]float64{4, 1, 2, 9}, 3}} {
+		if got := median(c.of); got != c.want {
+			t.Errorf("the median of %v is %v, want %v", c.of, got, c.want)
+		}
 	}
 }
 
@@ -174,7 +189,7 @@ func TestJudgeOfManyPods(t *testing.T) {
 	s := side{"kata-erofs", samples{}}
 	b.judge(s, seen)
 	further, flat, _, growth := densityNames(20)
-	for name, want := range map[string]float64{densityFurther: 10, further: 180.0 / 19, flat: 0.8, growth: 115.0 / 105} {
+	for name, want := range map[string]float64{densityFurther: 10, further: 180.0 / 19, flat: 0.8, growth: 114.5 / 104.5} {
 		if got := s.samples[name]; len(got) != 1 || got[0] != want {
 			t.Errorf("%q is %v, want %v", name, got, want)
 		}
