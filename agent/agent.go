@@ -194,10 +194,14 @@ func newParts(ctx context.Context, parameters boot.Parameters, paths service.Pat
 	if err != nil {
 		return service.Parts{}, err
 	}
+	runtime := &crun.Runtime{Command: crunPath, Root: "/run/crun", Reaper: r, NoPivot: boot.RootIsInitramfs()}
+	var afterPod func()
+	if parameters.Emulated {
+		afterPod = func() { logged("practising", func() error { return runtime.Practise(ctx, paths.Run) }) }
+	}
 	return service.Parts{
 		Version: Version, Init: os.Getpid() == 1, Paths: paths, Parameters: parameters,
-		Reaper:  r,
-		Runtime: &crun.Runtime{Command: crunPath, Root: "/run/crun", Reaper: r, NoPivot: boot.RootIsInitramfs()},
+		Reaper: r, Runtime: runtime, AfterPod: afterPod,
 		Streams: streams.New(), Storage: storage.New(finder, r), Devices: finder, OOM: watcher,
 		Network: network, Files: guestfs.NewCopier(guestfs.NewTree(paths.Run)),
 		System: guestos.System{Sys: "/sys", Hub: hub},

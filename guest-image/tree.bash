@@ -10,6 +10,7 @@ tree_key() {
 		cd "$here"
 		cat packages.lock files.list links.list tree.bash
 		crun_key
+		cat anchor/anchor.c anchor.bash
 		find skeleton -type f | sort | xargs sha256sum
 	) | sha256sum | cut -c1-16
 }
@@ -136,6 +137,8 @@ assemble_tree() {
 	take_libraries "$result/stage" "$result/root"
 	install -D "$(built_crun)" "$result/root/usr/bin/crun"
 	echo "crun built $(sha256sum <"$result/root/usr/bin/crun" | cut -d' ' -f1)" >>"$result/manifest"
+	debian_need_tools gcc:gcc
+	compile_anchor "$here" "$result/root/usr/sbin/katapod-anchor" || die "the anchor of PID namespaces does not compile"
 	add_skeleton "$result/root"
 	fix_permissions "$result/root"
 	rm -rf "$result/packages" "$result/stage"

@@ -15,6 +15,7 @@ import (
 
 	"github.com/katapod/katapod/hypervisor"
 	"github.com/katapod/katapod/hypervisor/fake"
+	"github.com/katapod/katapod/sandbox/failure"
 	"github.com/katapod/katapod/sandbox/template"
 )
 
@@ -64,8 +65,15 @@ func templated(t *testing.T, change ...func(*Options)) (*fixture, *fakeTemplates
 	return f, templates
 }
 
-func TestCloneHasItsDevicesBeforeItRuns(t *testing.T) {
+// TestCloneGetsItsDevices when it has been renewed, and before the pod is up.
+func TestCloneGetsItsDevices(t *testing.T) {
 	f, templates := templated(t)
+	f.agent.stuck = func(call string) bool {
+		if nics := f.vm.NICs(); len(nics) > 0 && (call == "ReseedRandomDev" || call == "SetGuestDateTime") {
+			t.Errorf("at %s the clone has the devices %v", call, nics)
+		}
+		return false
+	}
 	if err := f.pod.Start(context.Background()); err != nil {
 		t.Fatal(err)
 	}
@@ -88,6 +96,23 @@ func TestCloneHasItsDevicesBeforeItRuns(t *testing.T) {
 		t.Errorf("templates: %+v", templates)
 	}
 	f.originIs(OriginTemplate, "")
+}
+
+// TestCloneThatTakesNoDevices: its pod has no network, and the template is not to
+// blame.
+func TestCloneThatTakesNoDevices(t *testing.T) {
+	f, templates := templated(t)
+	full := errors.New("no slot is free")
+	f.agent.stuck = func(string) bool {
+		f.vm.FailPlug(full) // it runs already
+		return false
+	}
+	if got := f.failsAt(StepGuestNetwork, full); got.Code != failure.NetworkFailed {
+		t.Errorf("the code is %s", got.Code)
+	}
+	if len(templates.removed) != 0 {
+		t.Errorf("removed are %v", templates.removed)
+	}
 }
 
 // originIs looks at what the pod says, and at what it wrote.

@@ -64,11 +64,25 @@ func (s *Sandbox) unchanged(ctx context.Context, vm hypervisor.VM, c hypervisor.
 	return err
 }
 
-// runClone plugs the pod's network devices into a clone and lets it run.
+// runClone lets a clone run. Its devices come when its agent has answered: a guest
+// that begins by setting them up answers that much later, and nothing can be asked
+// of it meanwhile.
 func (s *Sandbox) runClone(ctx context.Context) error {
+	p, err := hypervisor.AsPauser(s.machine())
+	if err != nil {
+		return err
+	}
+	return p.Resume(ctx)
+}
+
+// plugNetwork gives a clone the pod's network devices. A VM that boots has them from
+// the start.
+func (s *Sandbox) plugNetwork(ctx context.Context) error {
+	if !s.cloned() {
+		return nil
+	}
 	defer s.network.closeFiles() // the VMM has its own
-	vm := s.machine()
-	plugger, err := hypervisor.AsNICPlugger(vm)
+	plugger, err := hypervisor.AsNICPlugger(s.machine())
 	if err != nil {
 		return err
 	}
@@ -79,16 +93,7 @@ func (s *Sandbox) runClone(ctx context.Context) error {
 		}
 		s.network.placed(l.endpoint.Index, path)
 	}
-	if s.share.begun {
-		if err := s.plugShare(ctx); err != nil {
-			return err
-		}
-	}
-	p, err := hypervisor.AsPauser(vm)
-	if err != nil {
-		return err
-	}
-	return p.Resume(ctx)
+	return nil
 }
 
 // placed notes where the guest finds a link.

@@ -13,12 +13,18 @@ import (
 
 	"github.com/katapod/katapod/internal/timeouts"
 	"github.com/katapod/katapod/protocols/agentpb"
+	"github.com/katapod/katapod/sandbox/failure"
 	"github.com/katapod/katapod/sandbox/storage"
 )
 
 // startGuestSandbox prepares the guest for the pod. Its calls do not need each
-// other.
+// other. A clone gets the pod's share first.
 func (s *Sandbox) startGuestSandbox(ctx context.Context) error {
+	if s.cloned() && s.share.begun {
+		if err := s.plugShare(ctx); err != nil {
+			return failure.With(failure.ShareFailed, err)
+		}
+	}
 	agent := s.guest()
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return s.createInGuest(ctx, agent) })

@@ -79,10 +79,14 @@ func (s *Sandbox) ensureNetNS(ctx context.Context) (string, error) {
 	return path, nil
 }
 
-// startGuestNetwork tells the guest what it was connected to.
+// startGuestNetwork tells the guest what it was connected to, with devices that a
+// clone gets now.
 func (s *Sandbox) startGuestNetwork(ctx context.Context) error {
 	s.network.binding.Lock()
 	defer s.network.binding.Unlock()
+	if err := s.plugNetwork(ctx); err != nil {
+		return err
+	}
 	links := s.network.list()
 	if len(links) == 0 {
 		return nil

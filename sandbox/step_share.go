@@ -61,7 +61,7 @@ func (s *Sandbox) checkLaterShare(vm hypervisor.VM) error {
 }
 
 // startShare serves what is to be there when the VM starts. A VM that boots has it
-// from then on, a clone gets it before it runs.
+// from then on, a clone gets it once it answers.
 func (s *Sandbox) startShare(ctx context.Context) error {
 	daemon, err := s.serveShare(ctx)
 	if err != nil {

@@ -12,8 +12,8 @@ import (
 	"github.com/katapod/katapod/sandbox/failure"
 )
 
-// startVM boots the VM with the network devices that the pod has so far, or lets
-// a clone run with them.
+// startVM boots the VM with the network devices and the share that the pod has so
+// far, or lets a clone run, which gets them later.
 func (s *Sandbox) startVM(ctx context.Context) error {
 	if s.cloned() {
 		return s.runClone(ctx)

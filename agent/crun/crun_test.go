@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	runc "github.com/containerd/go-runc"
+	"golang.org/x/sys/unix"
 
 	"github.com/katapod/katapod/agent/container"
 )
@@ -51,6 +52,30 @@ func TestErrorsAreCrunsWords(t *testing.T) {
 	}
 	if args := r.arguments(t); !strings.Contains(args, "--cgroup-manager=cgroupfs") || !strings.Contains(args, "start c1") {
 		t.Error(args)
+	}
+}
+
+func TestPractise(t *testing.T) {
+	r := fake(t, "nice > $(dirname $0)/nice; echo crun version 1.0; echo spec: 1.0.0")
+	dir := t.TempDir()
+	if err := r.Practise(t.Context(), dir); err != nil {
+		t.Fatal(err)
+	}
+	if args := r.arguments(t); !strings.Contains(args, "--version") {
+		t.Error(args)
+	}
+	priority, err := os.ReadFile(filepath.Join(filepath.Dir(r.Command), "nice"))
+	if err != nil || string(priority) != "19\n" {
+		t.Errorf("its priority is %q, %v", priority, err)
+	}
+	if left, _ := os.ReadDir(dir); len(left) != 0 {
+		t.Errorf("left %v", left)
+	}
+	if err := fake(t, "exit 3").Practise(t.Context(), dir); err == nil {
+		t.Error("a crun that fails is no error")
+	}
+	if mine, err := unix.Getpriority(unix.PRIO_PROCESS, 0); err != nil || mine == 1 {
+		t.Errorf("the test's own priority is %d, %v", mine, err)
 	}
 }
 

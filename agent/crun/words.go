@@ -4,7 +4,6 @@ package crun
 
 import (
 	"encoding/json"
-	"regexp"
 	"strings"
 )
 
@@ -27,8 +26,15 @@ func message(data []byte) string {
 func familiar(message string) string {
 	// Which error crun has for a program that nobody may execute depends on what
 	// else is wrong with it.
-	message = regexp.MustCompile("(not executable|open executable): Operation not permitted").ReplaceAllString(message, "$1: Permission denied")
-	message = regexp.MustCompile("executable file `([^`]*)` not found").ReplaceAllString(message, `exec: "$1": executable file not found`)
+	const not, denied = ": Operation not permitted", ": Permission denied"
+	for _, what := range []string{"not executable", "open executable"} {
+		message = strings.ReplaceAll(message, what+not, what+denied)
+	}
+	before, rest, begins := strings.Cut(message, "executable file `")
+	name, after, ends := strings.Cut(rest, "`")
+	if after, missing := strings.CutPrefix(after, " not found"); begins && ends && missing {
+		message = before + `exec: "` + name + `": executable file not found` + after
+	}
 	// What the C library says of an error is the end, and begins with a capital.
 	at := 0
 	if colon := strings.LastIndex(message, ": "); colon >= 0 {

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"syscall"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
@@ -21,7 +20,7 @@ import (
 // for. The network namespace has nothing but a loopback that is down.
 // They are those of an anchor that r starts and collects.
 func NewMapped(hostname string, uids, gids []specs.LinuxIDMapping, r *reaper.Reaper) (_ *Namespaces, err error) {
-	cmd := exec.Command("/proc/self/exe", AnchorArgument)
+	cmd := anchor()
 	cmd.SysProcAttr = &unix.SysProcAttr{
 		Cloneflags:  unix.CLONE_NEWUSER | unix.CLONE_NEWIPC | unix.CLONE_NEWUTS | unix.CLONE_NEWPID | unix.CLONE_NEWNET,
 		UidMappings: idMap(uids), GidMappings: idMap(gids), GidMappingsEnableSetgroups: true, Setsid: true,

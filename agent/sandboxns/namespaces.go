@@ -17,10 +17,6 @@ import (
 	"github.com/katapod/katapod/agent/thread"
 )
 
-// AnchorArgument is the agent's only argument when it runs as the anchor of a
-// PID namespace.
-const AnchorArgument = "pause"
-
 // Namespaces are the pod's. Empty paths are namespaces it does not have. They
 // are not safe for concurrent use.
 type Namespaces struct {
@@ -108,7 +104,7 @@ func (n *Namespaces) StartPID(r *reaper.Reaper) error {
 	if n.PID != "" {
 		return nil
 	}
-	cmd := exec.Command("/proc/self/exe", AnchorArgument)
+	cmd := anchor()
 	cmd.SysProcAttr = &unix.SysProcAttr{Cloneflags: unix.CLONE_NEWPID, Setsid: true}
 	if err := n.startAnchor(cmd, r); err != nil {
 		return fmt.Errorf("start the anchor of the pod's PID namespace: %w", err)

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -120,6 +121,61 @@ func awaitGone(t *testing.T, path string) {
 		}
 		if time.Now().After(deadline) {
 			t.Fatal("the anchor is still there")
+		}
+	}
+}
+
+// TestAnchorOfTheImage: the image's program does what the agent does in its place.
+func TestAnchorOfTheImage(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("namespaces need root")
+	}
+	program := filepath.Join(t.TempDir(), "anchor")
+	out, err := exec.Command("bash", "-c", `. "$0/anchor.bash" && compile_anchor "$0" "$1"`, "../../guest-image", program).CombinedOutput()
+	if errors.Is(err, exec.ErrNotFound) || strings.Contains(string(out), "gcc: command not found") {
+		t.Skip("there is no gcc to compile the image's anchor with")
+	}
+	if err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	for _, end := range []os.Signal{unix.SIGTERM, unix.SIGINT} {
+		cmd := exec.Command(program, AnchorArgument)
+		cmd.SysProcAttr = &unix.SysProcAttr{Cloneflags: unix.CLONE_NEWPID, Setsid: true, Pdeathsig: unix.SIGKILL}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		awaitReaping(t, cmd.Process.Pid)
+		if err := cmd.Process.Signal(end); err != nil {
+			t.Error(err)
+		}
+		if err := cmd.Wait(); err != nil {
+			t.Errorf("after %v: %v", end, err)
+		}
+	}
+}
+
+// awaitReaping makes orphans in the namespace of an anchor, and waits until there
+// is nothing in it but the anchor.
+func awaitReaping(t *testing.T, anchor int) {
+	t.Helper()
+	cmd := exec.Command("nsenter", fmt.Sprintf("--pid=/proc/%d/ns/pid", anchor), "sh", "-c", "sleep 0.01 & sleep 0.02 & exit 0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	children := fmt.Sprintf("/proc/%d/task/%d/children", anchor, anchor)
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		data, err := os.ReadFile(children)
+		if errors.Is(err, os.ErrNotExist) {
+			t.Skip("this kernel has no list of children")
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(data) == 0 {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("the anchor keeps the children %s", data)
 		}
 	}
 }

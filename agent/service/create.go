@@ -9,9 +9,9 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/containerd/errdefs"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
@@ -50,10 +50,25 @@ func (s *Service) CreateContainer(ctx context.Context, r *agentpb.CreateContaine
 
 // checkID refuses names that are no file name of their own in the run directory.
 func checkID(id string) error {
-	if !regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.+-]{0,254}$`).MatchString(id) || slices.Contains([]string{"shared", "sandbox", "image"}, id) {
+	if !isName(id) || slices.Contains([]string{"shared", "sandbox", "image"}, id) {
 		return fmt.Errorf("%q cannot be the name of a container: %w", id, errdefs.ErrInvalidArgument)
 	}
 	return nil
+}
+
+// isName tells whether id is a letter or digit, followed by up to 254 of these and
+// of "_.+-". By hand: compiling a regular expression is a tenth of what the agent
+// does for a container the first time.
+func isName(id string) bool {
+	if id == "" || len(id) > 255 || strings.IndexByte("_.+-", id[0]) >= 0 {
+		return false
+	}
+	for _, b := range []byte(id) {
+		if !('a' <= b && b <= 'z' || 'A' <= b && b <= 'Z' || '0' <= b && b <= '9') && strings.IndexByte("_.+-", b) < 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // makeContainer does the work of CreateContainer in order; on error it gives

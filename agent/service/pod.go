@@ -57,6 +57,9 @@ func (s *Service) CreateSandbox(ctx context.Context, r *agentpb.CreateSandboxReq
 		return nil, err
 	}
 	s.pod = p
+	if s.AfterPod != nil {
+		go s.AfterPod()
+	}
 	return &emptypb.Empty{}, nil
 }
 

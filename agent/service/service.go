@@ -60,6 +60,8 @@ type Parts struct {
 	Network    *guestnet.Network
 	Files      *guestfs.Copier
 	System     guestos.System
+	// AfterPod, if set, runs beside the calls once there is a pod.
+	AfterPod func()
 }
 
 // Service is the agent as the host sees it. It is safe for concurrent use.

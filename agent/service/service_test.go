@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"strings"
 	"testing"
 
 	"github.com/containerd/errdefs"
@@ -63,12 +64,12 @@ func TestEveryCallIsThere(t *testing.T) {
 }
 
 func TestNamesOfContainers(t *testing.T) {
-	for _, id := range []string{"a", "0f3c", "a.b_c-d+e"} {
+	for _, id := range []string{"a", "0f3c", "a.b_c-d+e", "Zz9", strings.Repeat("x", 255)} {
 		if err := checkID(id); err != nil {
 			t.Error(err)
 		}
 	}
-	for _, id := range []string{"", ".", "..", "a/b", "../a", "-a", "shared", "sandbox", "image", "a b", "a\x00"} {
+	for _, id := range []string{"", ".", "..", "a/b", "../a", "-a", "shared", "sandbox", "image", "a b", "a\x00", "_a", ".a", "+", "é", "a\n", strings.Repeat("x", 256)} {
 		if err := checkID(id); !errors.Is(err, errdefs.ErrInvalidArgument) {
 			t.Errorf("%q: %v", id, err)
 		}
