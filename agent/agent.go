@@ -139,6 +139,7 @@ func serve(ctx context.Context, parameters boot.Parameters, paths service.Paths)
 	}
 	warmLater(crunPath)
 	ended := make(chan error, 3)
+	// Each ends with ctx, or ends the agent.
 	go func() { ended <- parts.Streams.Serve(ctx, stdio) }()
 	go func() { ended <- server.Serve(ctx, rpc) }()
 	go func() { ended <- carry(ctx, guest) }()
@@ -154,6 +155,7 @@ func serve(ctx context.Context, parameters boot.Parameters, paths service.Paths)
 // carry serves the guest's ports over every carrier there is.
 func carry(ctx context.Context, guest *transport.Guest) error {
 	failed := make(chan error, 2)
+	// Each ends with ctx or its carrier; both are waited for.
 	go func() { failed <- guest.ServeSerial(ctx, "") }()
 	go func() { failed <- guest.ServeVsock(ctx) }()
 	first := <-failed
@@ -182,6 +184,7 @@ func newParts(ctx context.Context, parameters boot.Parameters, paths service.Pat
 	if err != nil {
 		return service.Parts{}, err
 	}
+	// These end with ctx, which is that of the guest's life.
 	go r.Run(ctx)
 	go watcher.Run(ctx)
 	go func() {

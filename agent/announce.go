@@ -27,6 +27,7 @@ func announced(inner ttrpc.UnaryServerInterceptor) ttrpc.UnaryServerInterceptor 
 	return func(ctx context.Context, decode ttrpc.Unmarshaler, info *ttrpc.UnaryServerInfo, method ttrpc.Method) (any, error) {
 		answer, err := inner(ctx, decode, info, method)
 		if late.Stop() {
+			// It says one line and ends.
 			go say()
 		}
 		return answer, err

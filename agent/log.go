@@ -23,6 +23,7 @@ const maxPending = 256
 // logPort gives the log's lines to whoever is connected. A reader that does not
 // keep up loses lines; the agent never waits for one.
 type logPort struct {
+	// mu guards the readers.
 	mu      sync.Mutex
 	readers map[chan []byte]struct{}
 }
@@ -54,6 +55,7 @@ func (p *logPort) serve(ctx context.Context, l net.Listener) error {
 		if err != nil {
 			return fmt.Errorf("accept a reader of the log: %w", err)
 		}
+		// It owns the connection, and ends with it or with ctx.
 		go p.feed(ctx, conn)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -110,5 +111,28 @@ func TestEveryPackageLooksForLeaks(t *testing.T) {
 		if !looks {
 			t.Errorf("%s: add a main_test.go whose TestMain calls leaktest.Main", strings.TrimPrefix(dir, "../"))
 		}
+	}
+}
+
+// Who owns a goroutine and what ends it, and what a mutex guards, is written where
+// it is made.
+func TestGoroutinesAndMutexesAreExplained(t *testing.T) {
+	for _, s := range sources(t, "agent", "cmd", "hypervisor", "network", "protocols", "sandbox", "shim") {
+		group := 0 // the line after a goroutine that is explained: what begins there goes with it
+		ast.Inspect(s.file, func(n ast.Node) bool {
+			switch n := n.(type) {
+			case *ast.GoStmt:
+				if s.explained(n) || s.line(n) == group {
+					group = s.set.Position(n.End()).Line + 1
+				} else {
+					t.Errorf("%s:%d: say in a line who owns this goroutine and what ends it", s.path, s.line(n))
+				}
+			case *ast.Field:
+				if name := selected(n.Type); slices.Contains([]string{"sync.Mutex", "sync.RWMutex"}, name) && !s.explained(n) {
+					t.Errorf("%s:%d: say in a line what this mutex guards, and when it may be taken", s.path, s.line(n))
+				}
+			}
+			return true
+		})
 	}
 }

@@ -129,6 +129,7 @@ func (n *namespace) enter(f func() error) error {
 // ends with its goroutine.
 func onOwnThread(f func() error) error {
 	result := make(chan error, 1)
+	// It ends with f; the caller waits.
 	go func() {
 		runtime.LockOSThread()
 		home, err := netns.Get()

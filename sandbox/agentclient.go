@@ -69,6 +69,7 @@ func ask[Req, Resp any](ctx context.Context, a *agentClient, what string, timeou
 	// The client writes without heeding ctx, and a guest that stopped reading
 	// would hold the caller.
 	answered := make(chan answer, 1)
+	// It ends with the call, which bounded bounds; nobody waits for it when that is over.
 	go func() {
 		resp, err := call(bounded, req)
 		answered <- answer{resp, err}

@@ -32,6 +32,7 @@ type Container struct {
 	init       *Process
 	pid        pidMode // guarded by the sandbox's lock
 
+	// mu guards what follows. It is not held during a call to the guest.
 	mu      sync.Mutex
 	execs   map[string]*Process
 	undo    []func(ctx context.Context) error // what it holds on the host, oldest first

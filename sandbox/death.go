@@ -76,6 +76,7 @@ func (s *Sandbox) died(cause error) {
 	s.failure = s.newFailure(failure.StepRunning, cause)
 	s.mu.Unlock()
 	s.killAll()
+	// Both are the pod's, and end within their timeouts; bury closes done.
 	go s.hush()
 	go s.bury()
 }

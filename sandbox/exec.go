@@ -139,6 +139,7 @@ func (p *Process) withStreams(ctx context.Context, call func(context.Context, st
 	var opened streams
 	var dialErr error
 	dialled := make(chan struct{})
+	// It ends with dialCtx; the caller waits.
 	go func() {
 		defer close(dialled)
 		opened, dialErr = dialStreams(dialCtx, s.dialer(), tokens)

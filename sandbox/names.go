@@ -79,6 +79,7 @@ func (s *Sandbox) offerNames(ctx context.Context) {
 			}
 			return
 		}
+		// It owns the stream, and ends with it, which the pod's end does.
 		go s.answerNames(netns, stream)
 	})
 }

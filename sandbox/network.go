@@ -27,6 +27,7 @@ type podNetwork struct {
 	// warned counts warnings about an empty namespace.
 	warned int
 
+	// mu guards what follows. It is taken under binding, and not held during a call.
 	mu    sync.Mutex
 	netns string
 	links []link

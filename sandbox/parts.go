@@ -15,6 +15,7 @@ import (
 // parts are what the start-up steps made. They are set once each; what is asked
 // for before its step has run is nil.
 type parts struct {
+	// mu guards what follows. It is taken under Sandbox.mu and under resources.mu; nothing is taken under it.
 	mu     sync.Mutex
 	bounds sizing.Bounds
 	size   sizing.Size

@@ -27,6 +27,7 @@ const (
 
 // portForward is the pod's hold on its namespace's loopback.
 type portForward struct {
+	// mu guards what follows.
 	mu       sync.Mutex
 	listener net.Listener
 	over     bool
@@ -78,6 +79,7 @@ func (s *Sandbox) forwardPorts() {
 		}
 		select {
 		case free <- struct{}{}:
+			// It owns the connection, and ends with it or with the pod's life.
 			go func() {
 				defer func() { <-free }()
 				s.forward(conn)

@@ -39,6 +39,7 @@ type Process struct {
 	awaited  sync.Once
 	done     chan struct{}
 
+	// mu guards what follows. It is taken under starting.
 	mu      sync.Mutex
 	status  Status
 	code    int
@@ -221,6 +222,7 @@ func (p *Process) await() {
 	if p.container.pause {
 		return
 	}
+	// It is the process's, and ends with it or with the pod's life.
 	p.awaited.Do(func() { go p.waitForExit() })
 }
 

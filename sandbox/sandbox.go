@@ -43,6 +43,7 @@ type Sandbox struct {
 	// closeLedger gives the ledger up once the pod is no more.
 	closeLedger sync.Once
 
+	// mu guards what follows. Of the pod's other mutexes only that of parts is taken under it.
 	mu         sync.Mutex
 	state      State
 	failure    *Failure
@@ -171,6 +172,7 @@ func (s *Sandbox) Start(ctx context.Context) error {
 	if err := errors.Join(s.runner.timeline.write(s.dirs.timeline(), s.Origin()), writeJSON(s.dirs.info(), s.Info())); err != nil {
 		s.log.WithError(err).Warn("cannot store the timeline of the start for other tools")
 	}
+	// All of these are the pod's, and end with its life.
 	go s.collectOOM()
 	go s.watchAgent()
 	go s.forwardPorts()

@@ -38,6 +38,7 @@ func (s *Sandbox) startClone(ctx context.Context) error {
 	switch {
 	case err == nil:
 		s.parts.with(func(p *parts) { p.booted = true })
+		// It ends with the VM or with the pod's life.
 		go s.watchVM(vm)
 		return nil
 	case ctx.Err() != nil:

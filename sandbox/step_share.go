@@ -67,6 +67,7 @@ func (s *Sandbox) startShare(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	// It ends with the daemon or with the pod's life.
 	go s.watchShare(daemon)
 	return nil
 }
@@ -105,6 +106,7 @@ func (s *Sandbox) addShare(ctx context.Context) error {
 		defer cancel()
 		return errors.Join(err, s.dropShare(undo))
 	}
+	// It ends with the daemon or with the pod's life.
 	go s.watchShare(daemon)
 	return nil
 }

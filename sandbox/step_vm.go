@@ -41,6 +41,7 @@ func (s *Sandbox) startVM(ctx context.Context) error {
 	s.parts.with(func(p *parts) { p.booted = true })
 	s.memory.inUse = c.MemoryMiB
 	s.share.inVM = s.share.begun
+	// It ends with the VM or with the pod's life.
 	go s.watchVM(vm)
 	return nil
 }

@@ -79,6 +79,7 @@ type runner struct {
 	// before, if set, is called ahead of each step; an error is the step's.
 	before func(step string) error
 
+	// mu guards the steps: those of a stage run side by side.
 	mu    sync.Mutex
 	begun []step
 }

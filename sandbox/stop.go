@@ -64,6 +64,7 @@ func (s *Sandbox) beginStop(ctx context.Context) {
 	}
 	s.state = to
 	ctx = context.WithoutCancel(ctx)
+	// It is the pod's: it ends within timeouts.Stop and closes done.
 	go func() {
 		if was == StateRunning {
 			s.destroyInGuest(ctx)

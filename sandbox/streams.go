@@ -98,6 +98,7 @@ func asStreams(stdin, stdout, stderr net.Conn) streams {
 	var s streams
 	if stdin != nil {
 		s.stdin = stdin
+		// It ends with the stream, which closeStreams sees to.
 		go watchInput(stdin)
 	}
 	if stdout != nil {

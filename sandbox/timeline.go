@@ -26,6 +26,7 @@ type timeline struct {
 	// begun, if set, is told of each step that begins.
 	begun func(name string)
 
+	// mu guards what follows.
 	mu    sync.Mutex
 	begin time.Time
 	steps []Step

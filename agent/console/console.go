@@ -39,6 +39,7 @@ func Serve(ctx context.Context, l net.Listener, starter Starter) error {
 		if err != nil {
 			return fmt.Errorf("accept a debug console: %w", err)
 		}
+		// It owns the connection, and ends with it or with the shell.
 		go func() {
 			defer func() { _ = conn.Close() }()
 			if err := session(conn, starter); err != nil {
@@ -65,6 +66,7 @@ func session(conn net.Conn, starter Starter) error {
 		return err
 	}
 	defer func() { _ = cmd.Wait() }()
+	// It ends with the connection, which the caller closes.
 	go func() {
 		_, _ = io.Copy(master, conn)
 		// The host has gone; its shell goes too.

@@ -51,6 +51,7 @@ type Container struct {
 	// removed is set, under calls, when Remove has done everything.
 	removed bool
 
+	// mu guards what follows. It is taken under calls, never the other way round.
 	mu        sync.Mutex
 	state     State
 	init      *Process

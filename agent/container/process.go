@@ -39,6 +39,7 @@ type Process struct {
 	exited chan struct{}
 	status int
 
+	// mu guards what follows.
 	mu     sync.Mutex
 	waited bool
 }
@@ -70,6 +71,7 @@ func (p *Process) begin(s Started, from Claimer, tokens Tokens, atExit func(), f
 	if !p.byCalls {
 		p.streams.attach(p.waiting, alive, from, tokens, forget)
 	}
+	// It is the process's, and ends with it.
 	go func() {
 		e := <-s.Exit
 		p.closePidfd()

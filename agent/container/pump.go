@@ -18,12 +18,15 @@ import (
 // process. ended is called as each output ends.
 func (s *streams) attach(wait, alive context.Context, from Claimer, tokens Tokens, ended func()) {
 	if in := s.stdin(); tokens.Stdin != 0 && in != nil {
+		// Each is the process's, and ends with its stream, or with waiting when nobody comes for that.
 		go s.pumpIn(wait, alive, from, tokens.Stdin, in)
 	} else {
 		_ = s.closeStdin()
 	}
+	// As above.
 	go pumpOut(wait, from, tokens.Stdout, s.out, ended)
 	if s.err != nil {
+		// As above.
 		go pumpOut(wait, from, tokens.Stderr, s.err, ended)
 	}
 }

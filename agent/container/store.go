@@ -13,6 +13,7 @@ import (
 
 // Store holds the guest's containers by name. Make it with [NewStore].
 type Store struct {
+	// mu guards what follows. No container is called under it.
 	mu         sync.Mutex
 	containers map[string]*Container
 }

@@ -73,6 +73,7 @@ func (l *launch) receive() <-chan terminal {
 		return nil
 	}
 	out := make(chan terminal, 1)
+	// It ends when crun has sent the terminal, or when the caller closes the socket.
 	go func() {
 		c, err := l.console.ReceiveMaster()
 		if err != nil {

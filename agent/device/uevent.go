@@ -20,6 +20,7 @@ const kernelGroup = 1
 type Hub struct {
 	socket *os.File
 
+	// mu guards what follows.
 	mu sync.Mutex
 	// changed is closed, and made anew, at each uevent.
 	changed chan struct{}

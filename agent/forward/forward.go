@@ -41,6 +41,7 @@ func Serve(ctx context.Context, l net.Listener, within func(func() error) error)
 		if err != nil {
 			return fmt.Errorf("accept a stream to a port: %w", err)
 		}
+		// It owns the stream, and ends with it or with ctx.
 		go func() {
 			if err := serve(ctx, stream, within); err != nil {
 				slog.Debug("a forwarded connection ended", "error", err)

@@ -38,6 +38,7 @@ func Serve(ctx context.Context, l net.Listener) error {
 		if err != nil {
 			return fmt.Errorf("accept a stream of questions for names: %w", err)
 		}
+		// It owns the stream, and ends with it or with ctx.
 		go func() {
 			if err := serve(ctx, stream); err != nil {
 				slog.Warn("names of the host's side are not answered any more", "error", err)
@@ -88,9 +89,11 @@ func (a *asker) run(ctx context.Context, taken *sockets, reply *replier) {
 
 // asker numbers questions and finds whom an answer is for.
 type asker struct {
-	stream  net.Conn
+	stream net.Conn
+	// sending is held while one question is written, so that none is cut by another.
 	sending sync.Mutex
 
+	// mu guards what follows. It is not held while anything is written.
 	mu   sync.Mutex
 	last uint32
 	open map[uint32]func(answer []byte) // nil when there are no more answers

@@ -14,6 +14,7 @@ const maxQueued = 4096
 
 // queue holds the names of containers, one per kill.
 type queue struct {
+	// mu guards what follows.
 	mu     sync.Mutex
 	events []string
 	// more is closed, and made anew, when an event comes.

@@ -23,6 +23,7 @@ type Watcher struct {
 	queue   *queue
 	inotify *os.File
 
+	// mu guards what follows.
 	mu      sync.Mutex
 	watched map[string]*watch
 	byWD    map[int32]*watch

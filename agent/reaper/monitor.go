@@ -21,6 +21,7 @@ func (m monitor) Start(cmd *exec.Cmd) (chan runc.Exit, error) {
 		return nil, err
 	}
 	out := make(chan runc.Exit, 1)
+	// It ends with the process.
 	go func() {
 		e := <-c
 		out <- runc.Exit{Timestamp: e.At, Pid: e.PID, Status: e.Status}

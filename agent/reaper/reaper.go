@@ -35,6 +35,7 @@ type Reaper struct {
 
 	shield shield
 
+	// mu guards what follows. It is taken under starting.
 	mu      sync.Mutex
 	waiters map[int]chan Exit
 	watches map[*Watch]struct{}

@@ -118,6 +118,7 @@ func (n *Namespaces) startAnchor(cmd *exec.Cmd, r *reaper.Reaper) error {
 	if err != nil {
 		return err
 	}
+	// It ends with the anchor, which Close kills.
 	go func() {
 		<-exited
 		_ = cmd.Wait()

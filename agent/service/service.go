@@ -69,6 +69,7 @@ type Service struct {
 	Parts
 	containers *container.Store
 
+	// mu guards the pointer; what it points to has a mutex of its own.
 	mu  sync.Mutex
 	pod *pod
 }

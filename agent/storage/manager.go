@@ -22,6 +22,7 @@ type Manager struct {
 	runner  Runner
 	drivers map[string]driver
 
+	// mu guards what follows. It is not held while a storage is made, which entry.ready tells.
 	mu      sync.Mutex
 	entries map[string]*entry
 	order   []string

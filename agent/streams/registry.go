@@ -28,6 +28,7 @@ const (
 
 // Registry brings connections and claims together by token. Make it with [New].
 type Registry struct {
+	// mu guards what follows.
 	mu      sync.Mutex
 	waiting map[stdio.Token]*slot
 	arrived int
@@ -59,6 +60,7 @@ func (r *Registry) Serve(ctx context.Context, l net.Listener) error {
 			}
 			return fmt.Errorf("accept a stdio stream: %w", err)
 		}
+		// It owns the connection until the token is read, which has tokenTimeout.
 		go r.greet(conn)
 	}
 }

@@ -14,6 +14,7 @@ import (
 // goroutine is ever on it. Programs that f starts inherit what f made of it.
 func Run(f func() error) error {
 	out := make(chan error, 1)
+	// It ends with f, and its thread with it; the caller waits.
 	go func() {
 		runtime.LockOSThread()
 		if unix.Gettid() == unix.Getpid() {

@@ -54,6 +54,7 @@ func Start(cmd *exec.Cmd, p Process) error {
 	}
 	defer null.Close() // The process has a copy.
 	result := make(chan error, 1)
+	// It ends with the start; the caller waits.
 	go onDoomedThread(func() { result <- start(cmd, p) })
 	return <-result
 }
@@ -87,6 +88,7 @@ func onDoomedThread(f func()) {
 	}
 	defer runtime.UnlockOSThread()
 	done := make(chan struct{})
+	// It ends with f; the caller waits.
 	go func() {
 		defer close(done)
 		runtime.LockOSThread() // The first thread is locked to another goroutine.

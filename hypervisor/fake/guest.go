@@ -28,6 +28,7 @@ type guest struct {
 	let     chan struct{}
 	letOnce sync.Once
 
+	// mu guards what follows.
 	mu       sync.Mutex
 	closed   bool
 	handlers map[uint32]Handler
@@ -107,6 +108,7 @@ func (g *guest) connect(port uint32, f Handler) (net.Conn, error) {
 		return nil, errors.Join(gone(port), host.Close(), far.Close())
 	}
 	g.open = append(g.open, host, far)
+	// It is the handler's, who ends it when the connection ends, which Close sees to.
 	go f(far)
 	return host, nil
 }

@@ -17,6 +17,7 @@ import (
 type VM struct {
 	*Bare
 
+	// mu guards what follows.
 	mu     sync.Mutex
 	slots  []any // hypervisor.Disk, hypervisor.NIC, hypervisor.Share, or nil
 	fail   error

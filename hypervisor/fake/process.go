@@ -26,6 +26,7 @@ func startProcess() (*process, error) {
 	if err := p.cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start the fake VMM: %w", err)
 	}
+	// It ends with the process, which kill sees to.
 	go func() {
 		defer close(p.done)
 		p.how = "exit status 0"

@@ -32,6 +32,7 @@ type Bare struct {
 	console *tail.Buffer
 	saved   atomic.Bool
 
+	// mu guards what follows.
 	mu       sync.Mutex
 	process  *process
 	startErr error
@@ -97,6 +98,7 @@ func (vm *Bare) launch(ctx context.Context) error {
 	p, err := startProcess()
 	if err == nil {
 		if err = vm.bringUp(ctx, p); err == nil {
+			// It ends with the process.
 			go vm.watch(p)
 			return nil
 		}

@@ -13,6 +13,7 @@ import (
 
 // devices knows which device is in which slot behind the bridge.
 type devices struct {
+	// mu guards what follows. It is not held while QEMU is asked.
 	mu sync.Mutex
 	// slots are those behind the bridge in order; nil is a free one.
 	slots []*plugged

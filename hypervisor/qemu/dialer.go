@@ -21,6 +21,7 @@ type dialer struct {
 	cycle *life.Cycle
 	ended chan struct{}
 
+	// mu guards what follows.
 	mu      sync.Mutex
 	closed  bool
 	carrier transport.Dialer
@@ -55,6 +56,7 @@ func (d *dialer) Dial(ctx context.Context, port uint32) (net.Conn, error) {
 	defer cancel(nil)
 	over := make(chan struct{})
 	defer close(over)
+	// It ends with the call.
 	go func() {
 		select {
 		case <-d.ended:

@@ -20,6 +20,7 @@ type growth struct {
 	// turn is held while memory is plugged.
 	turn sync.Mutex
 
+	// mu guards what follows. It is taken under turn.
 	mu sync.Mutex
 	// mib is its size, times how often it was plugged.
 	mib, times int

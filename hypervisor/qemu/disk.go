@@ -78,6 +78,7 @@ func (i *instance) dropSet(ctx context.Context, id string) error {
 // diskSets are the sets of the descriptors of disks that were plugged, by id. All its
 // methods are safe for concurrent use.
 type diskSets struct {
+	// mu guards what follows.
 	mu   sync.Mutex
 	byID map[string]int
 }

@@ -49,6 +49,7 @@ func newInstance(proc *process, res *resources, cfg hypervisor.Config) *instance
 		console: tail.New(consoleTail), consoleDone: make(chan struct{}),
 		notes: newNotes(), devices: newDevices(cfg), migrated: make(chan string, 1),
 	}
+	// It ends with QEMU, which holds the other end; consoleDone tells.
 	go func() {
 		defer close(inst.consoleDone)
 		_, _ = io.Copy(inst.console, res.console) // It ends with the process.

@@ -72,6 +72,7 @@ func (r *resources) fillMemory(ctx context.Context, to *os.File, path string) er
 	}
 	ctx, r.memory.cancel = context.WithCancel(ctx)
 	r.memory.copied = make(chan struct{})
+	// It is the instance's: cancel ends it, and copied tells.
 	go func() {
 		defer close(r.memory.copied)
 		err := copySparse(ctx, to, from)

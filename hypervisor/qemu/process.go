@@ -41,6 +41,7 @@ func spawn(binary string, args []string, files []*os.File, start func(*exec.Cmd)
 	if err := start(p.cmd); err != nil {
 		return nil, fmt.Errorf("start QEMU %s: %w", binary, err)
 	}
+	// It ends with the process; exited tells.
 	go func() {
 		defer close(p.exited)
 		p.status = p.cmd.Wait()

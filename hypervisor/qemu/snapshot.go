@@ -86,6 +86,7 @@ func (i *instance) save(ctx context.Context, path string) (err error) {
 		return err
 	}
 	written := make(chan error, 1)
+	// It ends when QEMU closes its end, also by its death; the caller waits for what was written.
 	go func() {
 		_, err := io.Copy(state, ours)
 		written <- err
@@ -120,6 +121,7 @@ func (i *instance) restore(ctx context.Context, from hypervisor.Snapshot) error 
 	if err := i.prepareMigration(ctx, theirs); err != nil {
 		return errors.Join(err, ours.Close())
 	}
+	// It ends when all is written, or QEMU closes its end, also by its death.
 	go func() {
 		// It breaks off when QEMU closes its end, which then says why.
 		_, _ = ours.Write(state)

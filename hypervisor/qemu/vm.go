@@ -33,6 +33,7 @@ type VM struct {
 	stopOnce  sync.Once
 	growth    growth
 
+	// mu guards what follows.
 	mu          sync.Mutex
 	inst        *instance // nil unless a QEMU process is up
 	accelerator string
@@ -58,6 +59,7 @@ func (vm *VM) Start(ctx context.Context) error {
 	if err == nil {
 		vm.dialer.connect(inst.carrier())
 		if err = vm.life.Up(); err == nil {
+			// It is the VM's, and ends with QEMU's process.
 			go vm.watch(inst)
 			return nil
 		}
@@ -116,6 +118,7 @@ func (vm *VM) boot(ctx context.Context) (*instance, error) {
 // startContext ends with ctx, or when a Stop arrives during the start.
 func (vm *VM) startContext(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancelCause(ctx)
+	// It ends with the start, which cancels ctx.
 	go func() {
 		select {
 		case <-vm.stopAsked:

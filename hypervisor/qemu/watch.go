@@ -23,6 +23,7 @@ type notes struct {
 	// controlled is closed once the control channel may be used.
 	controlled chan struct{}
 
+	// mu guards what follows.
 	mu       sync.Mutex
 	panicked bool
 	// reason is that of the SHUTDOWN event.
@@ -60,6 +61,7 @@ func (i *instance) handle(e qmp.Event) {
 	case "SHUTDOWN":
 		i.notes.update(func(n *notes) { n.reason = data.Reason })
 	case "STOP":
+		// It ends within timeouts.Kill.
 		go i.afterStop()
 	case "MIGRATION":
 		i.noteMigration(data.Status)

@@ -38,6 +38,7 @@ type Daemon struct {
 	log    *tail.Buffer
 	done   chan struct{}
 
+	// mu guards what follows.
 	mu      sync.Mutex
 	stopped bool
 	err     error
@@ -110,6 +111,7 @@ func spawn(c Config, args []string, root *confine.Root) (*Daemon, error) {
 	if err := confine.Start(d.cmd, confine.Process{Root: root, NoNetwork: true, Keep: needed()}); err != nil {
 		return nil, errors.Join(fmt.Errorf("start virtiofsd %s: %w", c.Binary, err), os.Remove(c.Socket))
 	}
+	// It is the daemon's, and ends with its process.
 	go d.watch()
 	return d, nil
 }

@@ -15,6 +15,7 @@ func Join(a, b net.Conn) error {
 	defer a.Close()
 	defer b.Close()
 	ended := make(chan error, 2)
+	// Each ends with its connections; the caller waits for both.
 	go func() { ended <- pour(a, b) }()
 	go func() { ended <- pour(b, a) }()
 	err := <-ended

@@ -26,6 +26,7 @@ type Conn struct {
 	net.Conn
 	in, out frames
 
+	// mu guards what follows.
 	mu    sync.Mutex
 	asked map[uint32]struct{} // requests without an answer
 	wrong error               // what the guest did

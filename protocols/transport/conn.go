@@ -17,6 +17,7 @@ type halfCloser interface {
 // tracker knows the open streams of a dialer, so that closing the dialer
 // breaks them. The zero value is ready.
 type tracker struct {
+	// mu guards what follows.
 	mu     sync.Mutex
 	closed bool
 	open   map[*trackedConn]struct{}

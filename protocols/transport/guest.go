@@ -24,6 +24,7 @@ type GuestOptions struct {
 type Guest struct {
 	report func(error)
 
+	// mu guards what follows.
 	mu       sync.Mutex
 	ports    map[uint32]*listener
 	watchers map[*watcher]struct{}

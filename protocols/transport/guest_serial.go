@@ -115,6 +115,7 @@ func (g *Guest) session(ctx context.Context, port serialPort, r *bufio.Reader, i
 			m.end(err)
 			return err
 		}
+		// It owns the stream until a listener has it, and ends with it.
 		go g.take(m, s)
 	}
 }

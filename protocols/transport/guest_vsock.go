@@ -48,6 +48,7 @@ func (g *Guest) serveVsockPort(ctx context.Context, l *listener, peer uint32) {
 	}
 	over := make(chan struct{})
 	defer close(over)
+	// It ends with the call.
 	go func() {
 		select {
 		case <-l.done:

@@ -79,6 +79,7 @@ func newHostMux(r *bufio.Reader, conn io.ReadWriteCloser) (*mux, error) {
 	if m.session, err = yamux.Client(l, muxConfig()); err != nil {
 		return nil, fmt.Errorf("start the multiplexer: %w", err)
 	}
+	// It is the mux's, and ends with its session.
 	go func() {
 		// The guest can't open streams, so this returns with the session's end.
 		_, err := m.session.AcceptStream()
@@ -180,6 +181,7 @@ func (m *mux) close() {
 // ends remembers which streams the other side has properly ended. The
 // multiplexer itself reports the same end of file for a session that died.
 type ends struct {
+	// mu guards what follows.
 	mu       sync.Mutex
 	finished map[uint32]bool
 }

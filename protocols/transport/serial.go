@@ -45,6 +45,7 @@ func NewSerial(path string) *Serial {
 // Dial implements [Dialer]. The stream's Close discards what the guest still
 // sends until the guest ends its direction.
 func (s *Serial) Dial(ctx context.Context, port uint32) (net.Conn, error) {
+	// It is the carrier's: it ends when the guest is there, or with Close.
 	s.once.Do(func() { go s.connect() })
 	select {
 	case <-s.ready:
@@ -80,6 +81,7 @@ func (s *Serial) connect() {
 	defer cancel(nil)
 	finished := make(chan struct{})
 	defer close(finished)
+	// It ends with the call.
 	go func() {
 		select {
 		case <-s.stop:
@@ -130,8 +132,9 @@ func (s *Serial) try(ctx context.Context, port uint32) (net.Conn, error) {
 		stream *stream
 		err    error
 	}
-	// On its own goroutine, because opening blocks while the VM takes no bytes.
 	done := make(chan result)
+	// On its own goroutine, because opening blocks while the VM takes no bytes. It ends
+	// when the VM takes them, or with the session.
 	go func() {
 		st, err := openGreeted(ctx, s.mux, port)
 		select {

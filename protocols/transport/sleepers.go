@@ -15,6 +15,7 @@ import (
 // minutes. Deadlines in the past have them return instead, so those are set as soon
 // as the session is known to end. The zero value is ready.
 type sleepers struct {
+	// mu guards what follows.
 	mu      sync.Mutex
 	over    bool
 	streams map[*stream]struct{}

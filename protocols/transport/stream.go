@@ -24,6 +24,7 @@ type stream struct {
 	reading sync.Mutex // held during a read
 	fin     sync.Once
 
+	// mu guards what follows.
 	mu          sync.Mutex
 	closed      bool
 	writeClosed bool
@@ -81,6 +82,7 @@ func (s *stream) CloseWrite() error {
 	}
 	if !s.writeClosed {
 		s.writeClosed = true
+		// It ends when the frame is sent, or with the session.
 		go s.finish()
 	}
 	return nil
@@ -98,6 +100,7 @@ func (s *stream) Close() error {
 	past := time.Unix(1, 0)
 	_ = s.y.SetReadDeadline(past)
 	_ = s.y.SetWriteDeadline(past)
+	// It ends when the frame is sent, or with the session.
 	go s.release()
 	return nil
 }

@@ -19,6 +19,7 @@ import (
 type Ledger struct {
 	path string
 
+	// mu guards what follows. It is taken under resources.mu.
 	mu   sync.Mutex
 	file *os.File
 	held []Resource

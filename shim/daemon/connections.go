@@ -18,6 +18,7 @@ import (
 type connections struct {
 	handshaker ttrpc.Handshaker
 
+	// mu guards what follows.
 	mu      sync.Mutex
 	open    int
 	changed chan struct{} // closed and replaced when one is closed

@@ -53,6 +53,7 @@ func Serve(ctx context.Context, inv bootstrap.Invocation) error {
 		return err
 	}
 	failed := make(chan error, 1)
+	// It ends with the server, which is closed below.
 	go func() { failed <- server.Serve(ctx, listener) }()
 	stopSignals := onSignals(ctx, leave)
 	defer stopSignals()

@@ -22,6 +22,7 @@ func onSignals(ctx context.Context, leave func()) (stop func()) {
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, unix.SIGTERM, unix.SIGINT, unix.SIGUSR1, unix.SIGPIPE)
 	done := make(chan struct{})
+	// It ends when the caller calls what is returned.
 	go func() {
 		for {
 			select {

@@ -38,6 +38,7 @@ type Queue struct {
 	ctx       context.Context
 	stop      context.CancelFunc
 
+	// mu guards what follows. It is not held while an event is handed over.
 	mu      sync.Mutex
 	waiting []*types.Envelope
 	dropped int
@@ -55,6 +56,7 @@ func New(ctx context.Context, namespace string, f Forwarder) *Queue {
 		namespace: namespace, forward: f, ctx: ctx, stop: stop,
 		wake: make(chan struct{}, 1), done: make(chan struct{}),
 	}
+	// It is the queue's, and ends after Close.
 	go q.run()
 	return q
 }

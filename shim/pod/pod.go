@@ -21,6 +21,7 @@ type Pod struct {
 	make   Factory
 	follow func(Sandbox)
 
+	// mu guards what follows. It is not held while a sandbox starts or stops.
 	mu       sync.Mutex
 	id       string // of the pod that is starting or present
 	starting *attempt
@@ -69,6 +70,7 @@ func (p *Pod) Begin(ctx context.Context, o sandbox.Options, mounts ...specs.Moun
 		return nil, err
 	}
 	p.sandbox, p.mounts = s, mounts
+	// It is that of who follows, and ends with the pod.
 	go p.follow(s)
 	return s, nil
 }

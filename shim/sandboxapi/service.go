@@ -34,6 +34,7 @@ type Setup struct {
 type Service struct {
 	Setup
 
+	// mu guards what follows. It is not held during a call to the pod.
 	mu       sync.Mutex
 	creating bool
 	plan     *plan
@@ -107,6 +108,7 @@ func (s *Service) StartSandbox(ctx context.Context, r *sandboxpb.StartSandboxReq
 	if err != nil {
 		return nil, err
 	}
+	// It ends with the pod.
 	go s.follow(vm)
 	if s.wasStopped() {
 		ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeouts.Stop)

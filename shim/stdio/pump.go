@@ -40,6 +40,7 @@ type pump struct {
 func startPump(engine io.WriteCloser, guest io.ReadCloser, l *log.Entry) *pump {
 	p := &pump{guest: guest, done: make(chan struct{})}
 	p.moved.Store(time.Now().UnixNano())
+	// It is the pump's, and ends with the guest's stream, which Close closes; done tells.
 	go func() {
 		defer close(p.done)
 		if err := p.copy(engine); err != nil && !errors.Is(err, os.ErrClosed) {

@@ -34,6 +34,7 @@ type Streams struct {
 	closing  sync.Once
 	closeErr error
 
+	// mu guards what follows.
 	mu        sync.Mutex
 	in        *input // nil before OpenInput
 	inputEnds bool   // CloseStdin was called
@@ -88,6 +89,7 @@ func (s *Streams) openLogger(ctx context.Context, t target, p Paths, namespace, 
 	var open sync.WaitGroup
 	open.Add(2)
 	stdout, stderr := &shared{File: l.stdout, last: open.Done}, &shared{File: l.stderr, last: open.Done}
+	// It ends with the logging program, which is killed when it does not end by itself.
 	go func() {
 		open.Wait()
 		if err := l.wait(); err != nil {

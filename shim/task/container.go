@@ -18,8 +18,11 @@ type container struct {
 	id, bundle string
 	kind       podkind.Kind
 	guest      pod.Container
-	order      sync.Mutex
+	// order is held through calls that change the container, whose events come in their
+	// order then. It is taken before a process's starting.
+	order sync.Mutex
 
+	// mu guards what follows.
 	mu        sync.Mutex
 	processes map[string]*process // init has the key ""
 	shot      bool                // SIGKILL was asked for

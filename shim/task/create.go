@@ -57,6 +57,7 @@ func (s *Service) createTask(ctx context.Context, r *taskapi.CreateTaskRequest) 
 		IO: &events.TaskIO{Stdin: r.Stdin, Stdout: r.Stdout, Stderr: r.Stderr, Terminal: r.Terminal},
 	})
 	s.settle(r.ID, c)
+	// It is the process's, and ends with it, or with the pod.
 	go s.watch(context.WithoutCancel(ctx), c, p)
 	return &taskapi.CreateTaskResponse{Pid: p.now().pid}, nil
 }

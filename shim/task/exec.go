@@ -45,6 +45,7 @@ func (s *Service) Exec(ctx context.Context, r *taskapi.ExecProcessRequest) (*emp
 	}
 	s.Events.Publish(&events.TaskExecAdded{ContainerID: c.id, ExecID: p.execID})
 	ctx = log.WithLogger(ctx, log.G(ctx).WithField("container", c.id))
+	// It is the process's, and ends with it, or with the pod.
 	go s.watch(context.WithoutCancel(ctx), c, p)
 	return &empty{}, nil
 }

@@ -29,6 +29,7 @@ type process struct {
 	// done is closed when the exit is recorded and published.
 	done chan struct{}
 
+	// mu guards what follows. It is taken under starting.
 	mu       sync.Mutex
 	status   task.Status
 	pid      uint32

@@ -41,6 +41,7 @@ type Setup struct {
 type Service struct {
 	Setup
 
+	// mu guards what follows. It is not held during a call to the pod.
 	mu         sync.Mutex
 	containers map[string]*container
 	reserved   map[string]bool // ids whose Create has not returned

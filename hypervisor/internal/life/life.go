@@ -62,6 +62,7 @@ func transitions() map[move]State {
 
 // Cycle is one VM's life. It is safe for concurrent use; make one with [New].
 type Cycle struct {
+	// mu guards what follows.
 	mu    sync.Mutex
 	state State
 	up    chan struct{}

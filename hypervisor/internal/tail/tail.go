@@ -12,6 +12,7 @@ import (
 // Buffer is an io.Writer that remembers the last bytes written to it. It is
 // safe for concurrent use. The zero Buffer remembers nothing; use [New].
 type Buffer struct {
+	// mu guards the data.
 	mu    sync.Mutex
 	limit int
 	data  []byte

@@ -28,8 +28,10 @@ var ErrClosed = errors.New("the control channel to QEMU is closed")
 type Client struct {
 	conn    *net.UnixConn
 	handler func(Event)
+	// writeMu is held while one command is written; mu is not.
 	writeMu sync.Mutex
 
+	// mu guards what follows.
 	mu      sync.Mutex
 	next    uint64
 	pending map[uint64]chan message
@@ -43,6 +45,7 @@ type Client struct {
 func New(ctx context.Context, conn *net.UnixConn, handler func(Event)) (*Client, Version, error) {
 	c := &Client{conn: conn, handler: handler, pending: map[uint64]chan message{}, done: make(chan struct{})}
 	greeted := make(chan Version, 1)
+	// It is the client's, and ends with the connection, which Close closes.
 	go c.read(greeted)
 	select {
 	case v := <-greeted:
