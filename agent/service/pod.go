@@ -58,6 +58,7 @@ func (s *Service) CreateSandbox(ctx context.Context, r *agentpb.CreateSandboxReq
 	}
 	s.pod = p
 	if s.AfterPod != nil {
+		// It belongs to who gave it, and ends by itself.
 		go s.AfterPod()
 	}
 	return &emptypb.Empty{}, nil
