@@ -16,10 +16,14 @@ import (
 // of all containers of a pod may come at once; what is more waits in the guest.
 const oomBurst = 64
 
+// oomRetries is by how much, at most, the wait grows after an agent's refusals: each
+// is a line of the log.
+const oomRetries = 60
+
 // collectOOM passes the guest's out-of-memory kills on until the pod ends.
 func (s *Sandbox) collectOOM() {
 	agent := s.guest()
-	events := newPace(oomBurst, timeouts.OOMPace, time.Now())
+	events, retry := newPace(oomBurst, timeouts.OOMPace, time.Now()), timeouts.OOMRetry
 	for !s.life.over() {
 		id, err := agent.nextOOM()
 		switch {
@@ -30,9 +34,11 @@ func (s *Sandbox) collectOOM() {
 			return
 		case err != nil:
 			s.log.WithError(err).Warn("asking for out-of-memory kills failed; asking again")
-			s.life.wait(timeouts.OOMRetry)
+			s.life.wait(retry)
+			retry = min(2*retry, oomRetries*timeouts.OOMRetry)
 			continue
 		}
+		retry = timeouts.OOMRetry
 		select {
 		case s.oom <- id:
 		case <-s.life.ctx.Done():
