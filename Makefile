@@ -108,10 +108,10 @@ critest: build guest node ## Run the CRI conformance suite, with and without a p
 # ordinary run of the tests tries it again.
 # FUZZ_TIME is such that all of them take less than ten minutes on two processors.
 # What a test killed with this run leaves lies in out/, not in /tmp, and goes with the next.
-FUZZ_TIME ?= 6s
+FUZZ_TIME ?= 5s
 .PHONY: fuzz
 fuzz: export TMPDIR = $(CURDIR)/out/fuzz
-fuzz: ## Run each fuzz test for FUZZ_TIME (6s)
+fuzz: ## Run each fuzz test for FUZZ_TIME (5s)
 	@rm -rf $(TMPDIR); mkdir -p $(TMPDIR); trap 'rm -rf $(TMPDIR)' EXIT; \
 	git grep -E '^func Fuzz[A-Za-z0-9]+\(' -- '*_test.go' | sed -E 's|/[^/]*:func (Fuzz[A-Za-z0-9]+)\(.*| \1|' | \
 	  while read -r dir name; do \
