@@ -94,7 +94,7 @@ func TestCommandsOfThePage(t *testing.T) {
 	}
 	dir := t.TempDir()
 	words := append([]string{"run", "./integration/bench"}, commands[0]...)
-	run := exec.CommandContext(t.Context(), "go", append(words, "-name", "kpnode-benchtest", "-report", dir)...)
+	run := exec.CommandContext(t.Context(), "go", append(words, "-name", "kpnode-page", "-report", dir)...)
 	run.Dir = "../.."
 	if out, err := run.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %v\n%s", words, err, out)

@@ -82,7 +82,7 @@ func figures(known []row, ours, runc samples, went outcomes) []figure {
 			all = append(all, row{suite: "pods", name: name, unit: "ms"})
 		}
 	}
-	var found []figure
+	found := []figure{}
 	for _, r := range all {
 		f := r.figure(ours, runc)
 		if f.Met != nil {

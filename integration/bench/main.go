@@ -126,19 +126,32 @@ func run(ctx context.Context, o options) (err error) {
 	return errors.Join(failed, r.write(o.report))
 }
 
-// all runs the suites and says how each went. One that fails does not keep the others from running.
-func (b *bench) all(ctx context.Context, o options) (went outcomes, err error) {
+// all runs the suites and says how each went. What they all need and cannot be had fails them all.
+func (b *bench) all(ctx context.Context, o options) (outcomes, error) {
+	chosen := slices.DeleteFunc(suites(), func(s suite) bool { return !o.only.MatchString(s.name) })
+	if err := b.prepare(ctx, o); err != nil {
+		went := outcomes{}
+		for _, s := range chosen {
+			went[s.name] = false
+		}
+		return went, err
+	}
+	went, err := b.each(ctx, chosen)
+	return went, errors.Join(err, b.Close())
+}
+
+// prepare loads the images, connects, and has pods start until one is cloned.
+func (b *bench) prepare(ctx context.Context, o options) (err error) {
 	if err := b.importImages(ctx, filepath.Join(o.out, "node")); err != nil {
-		return nil, err
+		return err
 	}
 	if b.Client, err = kubelet.New(b.node, "bench"); err != nil {
-		return nil, err
+		return err
 	}
-	defer func() { err = errors.Join(err, b.Close()) }()
 	if err := b.progress.Step("prepare a template", func() error { return b.awaitTemplate(ctx, ways[0]) }); err != nil {
-		return nil, err
+		return errors.Join(err, b.Close())
 	}
-	return b.each(ctx, slices.DeleteFunc(suites(), func(s suite) bool { return !o.only.MatchString(s.name) }))
+	return nil
 }
 
 func (b *bench) importImages(ctx context.Context, dir string) error {
