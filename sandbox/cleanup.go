@@ -45,9 +45,24 @@ func awaitCleanup(ctx context.Context, stateDir string, d Drivers) error {
 }
 
 func cleanup(ctx context.Context, stateDir string, d Drivers) error {
-	err := ledger.ReplayAnd(ctx, ledgerIn(stateDir), d.undoTable(), func() error { return removeTree(stateDir) })
+	err := ledger.ReplayAnd(ctx, ledgerIn(stateDir), d.undoTableOfDead(), func() error { return removeTree(stateDir) })
 	if err != nil {
 		return fmt.Errorf("clean up after the pod of %s: %w", stateDir, err)
 	}
 	return nil
+}
+
+// undoTableOfDead is undoTable for a pod whose shim is gone. A process has to run
+// before its number can be in the ledger, so a shim that dies in between leaves
+// one that nobody knows; but it is in the pod's cgroup, in which nothing else is.
+func (d Drivers) undoTableOfDead() ledger.Undo {
+	table := d.undoTable()
+	remove := table[ledger.Cgroup]
+	table[ledger.Cgroup] = func(ctx context.Context, args []string) error {
+		if err := d.KillCgroup(args[0]); err != nil {
+			return err
+		}
+		return remove(ctx, args)
+	}
+	return table
 }

@@ -33,6 +33,8 @@ type Drivers struct {
 	// ends, for processes in the group that are ending.
 	NewCgroup    func(path string, l hostcgroup.Limits) (Cgroup, error)
 	RemoveCgroup func(ctx context.Context, path string) error
+	// KillCgroup kills what runs in a pod's cgroup; one that is gone is empty.
+	KillCgroup func(path string) error
 	// Network is what is done in network namespaces.
 	Network Network
 	// OpenVhostNet opens the kernel's network back end, once per queue; none on

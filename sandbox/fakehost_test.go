@@ -101,6 +101,7 @@ func (h *fakeHost) drivers(vm *fakeVM) Drivers {
 			return fakeCgroup{h}, h.make("cgroup", path)
 		},
 		RemoveCgroup: func(_ context.Context, path string) error { return h.remove("cgroup", path) },
+		KillCgroup:   func(string) error { return nil },
 		Network:      fakeNetwork{h},
 		OpenVhostNet: func(queues int) ([]*os.File, error) {
 			files, err := openEach(os.DevNull, queues)

@@ -40,6 +40,7 @@ func hostDrivers() Drivers {
 		UserClaims:   userClaims,
 		NewCgroup:    newHostCgroup,
 		RemoveCgroup: removeHostCgroup,
+		KillCgroup:   killHostCgroup,
 		Network:      hostNetwork{},
 		OpenVhostNet: openVhostNet,
 		StartShare:   startVirtiofsd,
@@ -68,6 +69,17 @@ func removeHostCgroup(ctx context.Context, path string) error {
 		return err
 	}
 	return group.Delete(ctx)
+}
+
+func killHostCgroup(path string) error {
+	group, err := hostcgroup.Load(path)
+	if errdefs.IsNotFound(err) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return group.Kill()
 }
 
 // hostNetwork is the [Network] of the host's kernel.

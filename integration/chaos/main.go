@@ -28,13 +28,15 @@ type settings struct {
 	out, name string
 	seed      uint64
 	cycles    int
-	only      int // a single cycle to run again, -1 for all
+	only      int           // a single cycle to run again, -1 for all
+	most      time.Duration // after which no further cycle begins, 0 for none
 }
 
 func main() {
 	s := settings{}
 	flag.StringVar(&s.out, "out", "out", "the project's build output")
 	flag.StringVar(&s.name, "name", "kpnode-chaos", "name of the node; one of each name runs at a time")
+	flag.DurationVar(&s.most, "most", 0, "begin no further cycle after this time; 0 is no bound")
 	flag.Parse()
 	ctx, stop := interrupt.Context()
 	defer stop()
@@ -60,7 +62,7 @@ func run(ctx context.Context, s settings) error {
 		first, last = s.only, s.only
 	}
 	var results []result
-	for i := first; i <= last && ctx.Err() == nil; i++ {
+	for i := first; i <= last && ctx.Err() == nil && (s.most == 0 || time.Since(began) < s.most); i++ {
 		r := suite.cycle(ctx, draw(s.seed, i))
 		fmt.Println(r)
 		results = append(results, r)

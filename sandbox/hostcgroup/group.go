@@ -21,6 +21,8 @@ type hierarchy interface {
 	// remove moves what is left to the parent and removes the directories. A
 	// group that is gone is no error.
 	remove(ctx context.Context) error
+	// places are the group's directories.
+	places() []string
 	stat() (Stats, error)
 	oomKills() (uint64, error)
 	// controllers are the ones in use.
@@ -129,6 +131,15 @@ func (g *Group) Update(l Limits) error {
 func (g *Group) Delete(ctx context.Context) error {
 	if err := g.h.remove(ctx); err != nil {
 		return fmt.Errorf("removing the host cgroup %s: %w", g.path, err)
+	}
+	return nil
+}
+
+// Kill sends SIGKILL to every process in the group and its sub-groups but the
+// caller. It does not wait for their ends; Delete does.
+func (g *Group) Kill() error {
+	if err := killIn(g.h.places()); err != nil {
+		return fmt.Errorf("killing the processes in the host cgroup %s: %w", g.path, err)
 	}
 	return nil
 }

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -233,6 +234,29 @@ func TestDeleteMovesProcessesAndIsIdempotent(t *testing.T) {
 	}
 	if err := c.Process.Kill(); err != nil {
 		t.Errorf("the process is gone: %v", err)
+	}
+}
+
+// The processes of a group end, those below it too; one that asks for it does not.
+func TestKill(t *testing.T) {
+	g := create(t, Limits{})
+	in, below, outside := sleeper(t), sleeper(t), sleeper(t)
+	addBelow(t, g, below.Process.Pid)
+	if err := g.Add(in.Process.Pid); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := g.Kill(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, c := range []*exec.Cmd{in, below} {
+		if err := c.Wait(); err == nil || !strings.Contains(err.Error(), "killed") {
+			t.Errorf("a process of the group ended by itself: %v", err)
+		}
+	}
+	if err := outside.Process.Signal(syscall.Signal(0)); err != nil {
+		t.Errorf("a process of no group: %v", err)
 	}
 }
 

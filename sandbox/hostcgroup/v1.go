@@ -161,12 +161,14 @@ func (h *v1) oomKills() (uint64, error) {
 	return s.V1.GetMemoryOomControl().GetOomKill(), nil
 }
 
-func (h *v1) remove(ctx context.Context) error {
+func (h *v1) remove(ctx context.Context) error { return removeDirs(ctx, h.places()) }
+
+func (h *v1) places() []string {
 	var dirs []string
 	for _, dir := range h.dirs {
 		dirs = append(dirs, dir)
 	}
-	return removeDirs(ctx, dirs)
+	return dirs
 }
 
 // absentMemory names the groups of memory files that the kernel does not offer:

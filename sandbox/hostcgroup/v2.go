@@ -142,6 +142,8 @@ func (h *v2) oomKills() (uint64, error) {
 	return s.V2.GetMemoryEvents().GetOomKill(), nil
 }
 
+func (h *v2) places() []string { return []string{h.dir} }
+
 func (h *v2) remove(ctx context.Context) error {
 	if h.unit == "" || h.group == nil {
 		return removeDirs(ctx, []string{h.dir})

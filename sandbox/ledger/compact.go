@@ -74,7 +74,7 @@ func (l *Ledger) replace(data []byte) error {
 		return errors.Join(fmt.Errorf("compacting the ledger %s: %w", l.path, err), f.Close(), os.Remove(f.Name()))
 	}
 	old := l.file
-	l.file, l.size = f, len(data)
+	l.file, l.size, l.struck = f, len(data), nil // what was struck out is not among them
 	return old.Close()
 }
 

@@ -24,6 +24,9 @@ type Ledger struct {
 	file *os.File
 	held []Resource
 	size int
+	// struck are releases that could not be written: they count, and are written
+	// ahead of the next line.
+	struck []byte
 	// compactAt is the size at which to look for lines that are struck out;
 	// compactErr is why that failed the last time.
 	compactAt  int
@@ -111,7 +114,10 @@ func (l *Ledger) Acquire(r Resource) error {
 	return l.append(line{Op: opAcquire, Kind: r.Kind, Args: slices.Clone(r.Args)})
 }
 
-// Release strikes r out. A resource that is not held is errdefs.ErrNotFound.
+// Release strikes r out. A resource that is not held is errdefs.ErrNotFound. A
+// file system without room is no error: r is not held any more, and the file says
+// so from the next line on that can be written. Who replays it before undoes r
+// once more, which is allowed of every undo.
 func (l *Ledger) Release(r Resource) error {
 	return l.append(line{Op: opRelease, Kind: r.Kind, Args: slices.Clone(r.Args)})
 }
@@ -131,16 +137,29 @@ func (l *Ledger) append(n line) error {
 	if err != nil {
 		return fmt.Errorf("ledger: %w", err)
 	}
-	l.makeRoom(len(data))
-	if l.size+len(data) > maxSize {
+	l.makeRoom(len(l.struck) + len(data))
+	pending := append(slices.Clone(l.struck), data...)
+	if err := l.write(pending); err != nil {
+		if n.Op != opRelease || errors.Is(err, os.ErrClosed) {
+			return err
+		}
+		l.struck = pending
+	}
+	l.held = held
+	return nil
+}
+
+// write adds whole lines to the file, or nothing. The caller holds mu.
+func (l *Ledger) write(lines []byte) error {
+	if l.size+len(lines) > maxSize {
 		full := fmt.Errorf("ledger is full: %d bytes: %w", l.size, errdefs.ErrResourceExhausted)
 		return errors.Join(full, l.compactErr)
 	}
-	if _, err := l.file.Write(data); err != nil {
+	if _, err := l.file.Write(lines); err != nil {
 		// Half a line would spoil the next one.
 		return errors.Join(fmt.Errorf("writing the ledger: %w", err), l.file.Truncate(int64(l.size)))
 	}
-	l.held, l.size = held, l.size+len(data)
+	l.size, l.struck = l.size+len(lines), nil
 	return nil
 }
 

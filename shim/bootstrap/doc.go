@@ -12,5 +12,7 @@
 // One shim serves a whole pod, so start answers with the address of the pod's
 // shim when there is one already. The address is a function of containerd's
 // address, the namespace and the pod's id; no file needs to be looked for, which
-// holds for engines that lay out their bundles differently, too.
+// holds for engines that lay out their bundles differently, too. Only for a pod
+// that is older than an upgrade of containerd, whose sockets lie elsewhere, is the
+// pod's own bundle asked.
 package bootstrap

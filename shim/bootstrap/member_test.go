@@ -42,3 +42,35 @@ func TestMemberIsFoundAgain(t *testing.T) {
 		t.Errorf("the container's bundle says %q, want %s, error %v", got, address, err)
 	}
 }
+
+// After an upgrade, containerd may name another directory for sockets: the shims of pods that run stay where they are.
+func TestMemberOfAPodFromBeforeAnUpgrade(t *testing.T) {
+	sockets, err := os.MkdirTemp("/tmp", "kp") // t.TempDir is too long for a socket below it
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(sockets)
+	before, err := socketAddress(Params{GRPCAddress: "/c.sock", SocketDir: filepath.Join(sockets, "before")}, "ns", "pod")
+	if err != nil {
+		t.Fatal(err)
+	}
+	shim, err := listen(before)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer shim.Close()
+	pod, member := bundle{dir: filepath.Join(t.TempDir(), "pod")}, bundle{kind: podkind.Member, pod: "pod"}
+	member.dir = filepath.Join(filepath.Dir(pod.dir), "c")
+	for _, dir := range []string{pod.dir, member.dir} {
+		if err := os.Mkdir(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := pod.write(FileAddress, before); err != nil {
+		t.Fatal(err)
+	}
+	after := Params{GRPCAddress: "/c.sock", SocketDir: filepath.Join(sockets, "after")}
+	if got, err := findOrSpawn(Invocation{ID: "c", Namespace: "ns"}, after, member); err != nil || got != before {
+		t.Errorf("the pod's shim is at %s, want %s, error %v", got, before, err)
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 
 	"github.com/containerd/errdefs"
 
@@ -55,8 +56,9 @@ func findOrSpawn(inv Invocation, p Params, b bundle) (string, error) {
 	}
 	if b.kind == podkind.Member {
 		if !answers(address) {
-			return "", fmt.Errorf("container %s belongs to pod %s, whose shim does not answer on %s: "+
-				"the pod has ended; delete it and create it again: %w", inv.ID, b.pod, address, errdefs.ErrFailedPrecondition)
+			if address, err = b.podAddress(address); err != nil {
+				return "", fmt.Errorf("container %s: %w", inv.ID, err)
+			}
 		}
 		return address, b.write(FileAddress, address)
 	}
@@ -69,6 +71,23 @@ func findOrSpawn(inv Invocation, p Params, b bundle) (string, error) {
 	}
 	if err := spawn(inv, p, b, address, listener); err != nil {
 		return "", errors.Join(err, listener.Close())
+	}
+	return address, nil
+}
+
+// podAddress is where the shim of a member's pod listens that does not at the
+// address that it should have: it was started by another containerd, before an
+// upgrade, which put sockets elsewhere. The bundle of the pod says so, which
+// containerd keeps beside those of its containers.
+func (b bundle) podAddress(expected string) (string, error) {
+	pod := bundle{dir: filepath.Join(filepath.Dir(b.dir), b.pod)}
+	address, err := pod.read(FileAddress)
+	if err != nil {
+		return "", err
+	}
+	if address == "" || !answers(address) {
+		return "", fmt.Errorf("its pod is %s, whose shim does not answer on %s: "+
+			"the pod has ended; delete it and create it again: %w", b.pod, expected, errdefs.ErrFailedPrecondition)
 	}
 	return address, nil
 }

@@ -27,7 +27,8 @@ func TestContainerd(t *testing.T) {
 			t.Run("task", func(t *testing.T) { testTask(t, e, r.task) })
 			t.Run("events", func(t *testing.T) { testEvents(t, e) })
 			t.Run("pod", func(t *testing.T) { testPod(t, e) })
-			t.Run("restart", func(t *testing.T) { testRestart(t, e) })
+			t.Run("restart", func(t *testing.T) { testAway(t, e, e.RestartContainerd) })
+			t.Run("crash", func(t *testing.T) { testAway(t, e, e.CrashContainerd) })
 		})
 	}
 }
