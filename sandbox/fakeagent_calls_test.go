@@ -4,6 +4,7 @@ package sandbox
 
 import (
 	"context"
+	"errors"
 	"io"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -13,6 +14,7 @@ import (
 	"github.com/katapod/katapod/protocols/ocijson"
 	"github.com/katapod/katapod/protocols/stdio"
 	"github.com/katapod/katapod/protocols/typespb"
+	"github.com/katapod/katapod/protocols/unread"
 )
 
 // The calls.
@@ -40,7 +42,10 @@ func (a *fakeAgent) ReseedRandomDev(context.Context, *agentpb.ReseedRandomDevReq
 func (a *fakeAgent) UpdateInterface(_ context.Context, r *agentpb.UpdateInterfaceRequest) (*typespb.Interface, error) {
 	return r.Interface, nil
 }
-func (a *fakeAgent) UpdateRoutes(_ context.Context, r *agentpb.UpdateRoutesRequest) (*agentpb.Routes, error) {
+func (a *fakeAgent) UpdateRoutes(ctx context.Context, r *agentpb.UpdateRoutesRequest) (*agentpb.Routes, error) {
+	if !unread.Marked(ctx) {
+		return nil, errors.New("the host does not read the answer, and does not say so")
+	}
 	return r.Routes, nil
 }
 func (a *fakeAgent) AddARPNeighbors(context.Context, *agentpb.AddARPNeighborsRequest) (*emptypb.Empty, error) {

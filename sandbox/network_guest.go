@@ -15,6 +15,7 @@ import (
 	"github.com/katapod/katapod/network"
 	"github.com/katapod/katapod/protocols/agentpb"
 	"github.com/katapod/katapod/protocols/typespb"
+	"github.com/katapod/katapod/protocols/unread"
 )
 
 // describeNetwork tells the guest of links, and of routes and neighbours unless
@@ -30,7 +31,7 @@ func (s *Sandbox) describeNetwork(ctx context.Context, links []link, state netwo
 	}
 	known := &s.network
 	if len(state.Routes) > 0 && len(links) > 0 || !slices.Equal(known.routes, state.Routes) {
-		_, err := ask(ctx, agent, "set the guest's routes", timeouts.Request, agent.service.UpdateRoutes,
+		_, err := ask(unread.Mark(ctx), agent, "set the guest's routes", timeouts.Request, agent.service.UpdateRoutes,
 			&agentpb.UpdateRoutesRequest{Routes: routesToGuest(state.Routes)})
 		if err != nil {
 			return err

@@ -12,6 +12,7 @@ import (
 	"github.com/katapod/katapod/agent/guestnet"
 	"github.com/katapod/katapod/protocols/agentpb"
 	"github.com/katapod/katapod/protocols/typespb"
+	"github.com/katapod/katapod/protocols/unread"
 )
 
 // UpdateInterface sets a link up and returns the interface as it was asked for.
@@ -25,10 +26,13 @@ func (s *Service) UpdateInterface(ctx context.Context, r *agentpb.UpdateInterfac
 	return r.Interface, nil
 }
 
-// UpdateRoutes adds routes and returns all there are.
-func (s *Service) UpdateRoutes(_ context.Context, r *agentpb.UpdateRoutesRequest) (*agentpb.Routes, error) {
+// UpdateRoutes adds routes and returns all there are, if anybody reads that.
+func (s *Service) UpdateRoutes(ctx context.Context, r *agentpb.UpdateRoutesRequest) (*agentpb.Routes, error) {
 	if err := s.Network.UpdateRoutes(r.GetRoutes().GetRoutes()); err != nil {
 		return nil, err
+	}
+	if unread.Marked(ctx) {
+		return &agentpb.Routes{}, nil
 	}
 	return s.routes()
 }

@@ -19,7 +19,9 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/katapod/katapod/agent/device"
+	"github.com/katapod/katapod/agent/guestnet"
 	"github.com/katapod/katapod/protocols/agentpb"
+	"github.com/katapod/katapod/protocols/unread"
 )
 
 func TestErrorsGetTheirCodes(t *testing.T) {
@@ -73,6 +75,30 @@ func TestNamesOfContainers(t *testing.T) {
 		if err := checkID(id); !errors.Is(err, errdefs.ErrInvalidArgument) {
 			t.Errorf("%q: %v", id, err)
 		}
+	}
+}
+
+// TestUnreadRoutes are not listed.
+func TestUnreadRoutes(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("routes are for root")
+	}
+	network, err := guestnet.New(&device.Finder{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := New(Parts{Network: network})
+	request := &agentpb.UpdateRoutesRequest{} // changes nothing
+	read, err := s.UpdateRoutes(t.Context(), request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all, err := s.ListRoutes(t.Context(), nil)
+	if err != nil || len(read.Routes) != len(all.Routes) {
+		t.Errorf("%d routes are in an answer that is read, of %d, %v", len(read.Routes), len(all.Routes), err)
+	}
+	if got, err := s.UpdateRoutes(unread.Mark(t.Context()), request); err != nil || len(got.Routes) != 0 {
+		t.Errorf("in an answer that nobody reads: %v, %v", got, err)
 	}
 }
 

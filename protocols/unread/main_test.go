@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package unread
+
+import (
+	"testing"
+
+	"github.com/katapod/katapod/internal/leaktest"
+)
+
+func TestMain(m *testing.M) { leaktest.Main(m) }
