@@ -126,7 +126,7 @@ func (b *bench) awaitTemplate(ctx context.Context, w way) error {
 		return nil
 	}
 	var last sandbox.Origin
-	for end := time.Now().Add(2 * time.Minute); time.Now().Before(end); {
+	for end := time.Now().Add(4 * time.Minute); time.Now().Before(end); {
 		p, err := b.Start(ctx, w.handler, "bench", waiting(nil, nil))
 		if err != nil {
 			return err
