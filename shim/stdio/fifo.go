@@ -12,20 +12,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// openOutput opens a FIFO for writing. Both ends are held (fifo(7): Linux opens
-// a FIFO O_RDWR without waiting), so that output outlives a reader who leaves:
-// no SIGPIPE, and what the FIFO holds is there for the next reader. A plain file
-// is appended to. Non-blocking mode lets Close end a write that waits.
+// openOutput opens a FIFO for writing, or a plain file for appending. Non-blocking
+// mode lets Close end a write that waits.
 func openOutput(path string) (io.WriteCloser, error) {
 	fifo, err := isFIFO(path)
 	if err != nil {
 		return nil, err
 	}
-	flags := os.O_WRONLY | os.O_APPEND
 	if fifo {
-		flags = os.O_RDWR | unix.O_NONBLOCK
+		return newOutput(path)
 	}
-	f, err := os.OpenFile(path, flags, 0)
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND, 0)
 	if err != nil {
 		return nil, wrong("open the output that the engine named", err)
 	}

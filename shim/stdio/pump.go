@@ -46,7 +46,7 @@ func startPump(engine io.WriteCloser, guest io.ReadCloser, l *log.Entry) *pump {
 		if err := p.copy(engine); err != nil && !errors.Is(err, os.ErrClosed) {
 			l.WithError(err).Warn("output stream broke off")
 		}
-		if err := engine.Close(); err != nil && !errors.Is(err, os.ErrClosed) {
+		if err := finish(engine); err != nil && !errors.Is(err, os.ErrClosed) {
 			l.WithError(err).Warn("close the output stream")
 		}
 	}()
