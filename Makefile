@@ -30,6 +30,11 @@ demo: build guest node ## Run a pod in a VM under a private containerd, show it,
 bench: build guest node ## Measure everything beside runc; writes out/bench.json and .html
 	go run ./integration/bench
 
+.PHONY: overhead
+overhead: build guest node ## Measure what a pod takes beside its guest, for limits and RuntimeClass
+	go run ./integration/bench -only '^overhead$$' -overhead sandbox/sizing/overhead.json
+	go test ./docs -run TestRuntimeClass -update
+
 ##@ Build
 
 .PHONY: build

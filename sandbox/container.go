@@ -37,6 +37,7 @@ type Container struct {
 	execs   map[string]*Process
 	undo    []func(ctx context.Context) error // what it holds on the host, oldest first
 	inGuest bool                              // the agent knows it
+	keeps   bool                              // what it holds is more than files that it reads
 	allowed sizing.Request                    // its limits, as last updated
 }
 
@@ -120,21 +121,23 @@ func (c *Container) CloseIO(_ context.Context, execID string) error {
 
 // Delete removes the container from the guest and releases what it holds on
 // the host. A container that runs is errdefs.ErrFailedPrecondition. When the
-// pod is dead only the host's part is left to do.
+// pod is dead only the host's part is left to do. One that holds nothing there but
+// files that it read is removed from the guest behind the call.
 func (c *Container) Delete(ctx context.Context) error {
 	c.init.starting.Lock()
 	defer c.init.starting.Unlock()
 	if s := c.Status(); s == StatusRunning || s == StatusPaused {
 		return fmt.Errorf("delete container %s: it is %s; stop it first: %w", c.id, s, errdefs.ErrFailedPrecondition)
 	}
+	if c.keepsNothing() && !c.sandbox.life.over() {
+		c.exitUnborn()
+		c.depart(ctx)
+		return nil
+	}
 	if err := c.removeFromGuest(ctx); err != nil {
 		return fmt.Errorf("delete container %s: %w", c.id, err)
 	}
-	for _, p := range c.Processes() {
-		if p.Status() == StatusCreated {
-			p.exit(exitKilled) // one that never ran, and never will
-		}
-	}
+	c.exitUnborn()
 	c.runLateHooks(ctx, c.hooked.hooks.Stop, specs.StateStopped)
 	err := c.release(ctx)
 	c.sandbox.forget(c)
@@ -142,6 +145,15 @@ func (c *Container) Delete(ctx context.Context) error {
 		return fmt.Errorf("delete container %s: %w", c.id, err)
 	}
 	return nil
+}
+
+// exitUnborn ends processes that never ran, and never will.
+func (c *Container) exitUnborn() {
+	for _, p := range c.Processes() {
+		if p.Status() == StatusCreated {
+			p.exit(exitKilled)
+		}
+	}
 }
 
 // removeFromGuest makes the agent forget the container. It is no error when the
@@ -167,6 +179,14 @@ func (c *Container) removeFromGuest(ctx context.Context) error {
 
 // hold remembers how to release something on the host.
 func (c *Container) hold(undo func(ctx context.Context) error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.undo, c.keeps = append(c.undo, undo), true
+}
+
+// holdReadOnly is hold for a file that the guest only reads, and that whoever made it
+// may remove while the VMM has it open.
+func (c *Container) holdReadOnly(undo func(ctx context.Context) error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.undo = append(c.undo, undo)

@@ -65,6 +65,9 @@ func (s *Sandbox) CreateContainer(ctx context.Context, o ContainerOptions) (*Con
 	c.init.launch = c.launchInit
 	c.init.terminal = o.Terminal
 	c.init.wanted = wantedStreams{stdin: o.Stdin, stdout: o.Stdout, stderr: o.Stderr && !o.Terminal}
+	if err := s.leaving.wait(ctx, o.ID); err != nil {
+		return nil, fmt.Errorf("create container %s: %w", o.ID, err)
+	}
 	if err := s.enroll(c); err != nil {
 		return nil, err
 	}

@@ -139,7 +139,7 @@ func TestDeathDuringACall(t *testing.T) {
 		{"DestroySandbox", func(f *fixture) error { return f.pod.Stop(background) }, nil},
 	} {
 		t.Run(c.call, func(t *testing.T) {
-			f := startedFixture(t)
+			f := startedFixture(t, sharesSoon)
 			arrived := f.agent.hangAt(c.call)
 			result := make(chan error, 1)
 			go func() { result <- c.do(f) }()

@@ -37,6 +37,7 @@ func (s *Sandbox) end(ctx context.Context) {
 func (s *Sandbox) releaseHost(ctx context.Context) error {
 	s.forwards.close()
 	errs := []error{s.undoVM(ctx), s.endShareDaemon(ctx)}
+	s.leaving.waitAll()
 	for _, c := range s.Containers() {
 		errs = append(errs, c.release(ctx))
 	}

@@ -125,7 +125,11 @@ func (c *Container) plugDisk(ctx context.Context, plugger hypervisor.DiskPlugger
 	if err != nil {
 		return "", err
 	}
-	c.hold(func(ctx context.Context) error {
+	hold := c.hold
+	if d.ReadOnly && isFile(d.HostPath) {
+		hold = c.holdReadOnly
+	}
+	hold(func(ctx context.Context) error {
 		if s.life.over() {
 			return nil // it went with the VM
 		}
@@ -137,6 +141,12 @@ func (c *Container) plugDisk(ctx context.Context, plugger hypervisor.DiskPlugger
 		return nil
 	})
 	return path, nil
+}
+
+// isFile tells a file from a block device, which is busy as long as it is open.
+func isFile(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().IsRegular()
 }
 
 // makeDisk creates a disk that the plan wants created, with its file system.

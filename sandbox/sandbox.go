@@ -40,6 +40,7 @@ type Sandbox struct {
 	share    podShare
 	copies   podCopies
 	memory   podMemory
+	leaving  departures
 	// closeLedger gives the ledger up once the pod is no more.
 	closeLedger sync.Once
 

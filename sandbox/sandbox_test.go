@@ -145,7 +145,7 @@ func TestStopWhileStarting(t *testing.T) {
 }
 
 func TestStopIsBoundedByItsCaller(t *testing.T) {
-	f := startedFixture(t)
+	f := startedFixture(t, sharesSoon)
 	hung := f.agent.hangAt("DestroySandbox")
 	ctx, cancel := context.WithCancel(context.Background())
 	result := make(chan error, 1)

@@ -66,7 +66,7 @@ func (s *Sandbox) beginStop(ctx context.Context) {
 	ctx = context.WithoutCancel(ctx)
 	// It is the pod's: it ends within timeouts.Stop and closes done.
 	go func() {
-		if was == StateRunning {
+		if was == StateRunning && s.holdsUnwritten() {
 			s.destroyInGuest(ctx)
 		}
 		s.life.end(errStopped)

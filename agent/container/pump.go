@@ -10,7 +10,10 @@ import (
 	"net"
 	"os"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/katapod/katapod/protocols/stdio"
+	"github.com/katapod/katapod/protocols/transport"
 )
 
 // attach moves the streams between the process and the connections that the
@@ -74,10 +77,25 @@ func pumpOut(wait context.Context, from Claimer, token stdio.Token, o *output, e
 	}
 }
 
+// A copy begins with little, which is enough for most processes, and takes as much
+// at once as the output's pipe holds when that is full: each step of a copy wakes the
+// multiplexer, the port and the VMM, whatever it carries.
+const (
+	firstCopy = 4 << 10
+	// largestCopy makes a frame that a virtio-serial port takes in whole pieces of
+	// 32 KiB, its own limit.
+	largestCopy = transport.JoinedBody
+	// defaultPipe is the capacity of a pipe that nobody chose, and fullPipe that of
+	// one whose writer does not stop (pipe(7), F_SETPIPE_SZ): the process goes on
+	// writing while what it wrote is read.
+	defaultPipe = 64 << 10
+	fullPipe    = 256 << 10
+)
+
 // forward copies until the end of the output, or until it has settled, which is
 // not over yet; the error is the connection's.
 func forward(conn net.Conn, o *output) (over bool, err error) {
-	buf := make([]byte, 32<<10)
+	buf := make([]byte, firstCopy)
 	for {
 		n, err := o.next(buf)
 		if n > 0 {
@@ -95,7 +113,28 @@ func forward(conn net.Conn, o *output) (over bool, err error) {
 			slog.Warn("reading a process's output", "error", err)
 			return true, nil
 		}
+		if n == len(buf) && n < largestCopy {
+			buf = make([]byte, min(4*n, largestCopy))
+			if len(buf) == largestCopy {
+				o.widen()
+			}
+		}
 	}
+}
+
+// widen gives an output that is full a larger pipe, unless its size was chosen, or
+// it is a terminal.
+func (o *output) widen() {
+	raw, err := o.file.SyscallConn()
+	if err != nil {
+		return // it has just been closed
+	}
+	_ = raw.Control(func(fd uintptr) {
+		if size, err := unix.FcntlInt(fd, unix.F_GETPIPE_SZ, 0); err == nil && size == defaultPipe {
+			// At worst it stays as it is.
+			_, _ = unix.FcntlInt(fd, unix.F_SETPIPE_SZ, fullPipe)
+		}
+	})
 }
 
 func drain(o *output) {

@@ -80,8 +80,10 @@ func commandLine(cfg hypervisor.Config, in inputs) []string {
 
 // translationMiB bounds the code that QEMU's translator keeps, in MiB; without a
 // bound it is an eighth of the host's memory, at most 1 GiB. A pod's overhead on
-// the host counts on it.
-const translationMiB = 128
+// the host counts on it. The start of a pod and a few execs fill 53 MiB, and 64 are as
+// fast as 128; with 32, where the code is thrown away once on the way, a start takes
+// 1.4 times the processor time.
+const translationMiB = 64
 
 // emulatedCPU has all that the translator can do but "fast" string instructions:
 // it does them a byte at a time. Without the flags kernel, C library and Go move

@@ -37,7 +37,7 @@ func TestCommandLine(t *testing.T) {
 -add-fd fd=6,set=6
 -add-fd fd=7,set=7
 -machine q35,usb=off,sata=off,smbus=off,vmport=off,dump-guest-core=off,memory-backend=memory
--accel tcg,thread=multi,tb-size=128
+-accel tcg,thread=multi,tb-size=64
 -cpu max,-erms,-fsrm
 -smp 1
 -m 256M
@@ -211,6 +211,26 @@ func TestPathOfLaterDevices(t *testing.T) {
 	for i, want := range map[int]hypervisor.PCIPath{0: "1e/01", maxLater - 1: "1e/1f"} {
 		if got := pathOfLater(i); got != want {
 			t.Errorf("device %d is at %s, want %s", i, got, want)
+		}
+	}
+}
+
+// TestSmallFreePiecesAreReported: only to a guest that reports at all.
+func TestSmallFreePiecesAreReported(t *testing.T) {
+	for _, reports := range []bool{false, true} {
+		params := kernelParams(hypervisor.Config{FreePageReporting: reports}, "kvm")
+		if got := strings.Contains(params, "page_reporting.page_reporting_order=5"); got != reports {
+			t.Errorf("free page reporting is %v, and the kernel's command line is %q", reports, params)
+		}
+	}
+}
+
+// TestAllocatorGivesBack: both bounds are said, since either alone lets the library move the other.
+func TestAllocatorGivesBack(t *testing.T) {
+	env := strings.Join(allocator(), " ")
+	for _, name := range []string{"MALLOC_MMAP_THRESHOLD_=", "MALLOC_TRIM_THRESHOLD_="} {
+		if !strings.Contains(env, name) {
+			t.Errorf("QEMU's environment is %q, without %s", env, name)
 		}
 	}
 }

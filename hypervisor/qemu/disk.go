@@ -18,7 +18,12 @@ func (vm *VM) PlugDisk(ctx context.Context, d hypervisor.Disk) (hypervisor.PCIPa
 		return "", fmt.Errorf("plug a disk into VM %s: %w", vm.cfg.ID, err)
 	}
 	b := diskBackend(d.ID)
-	b.add = func(ctx context.Context, i *instance) error { return i.addDisk(ctx, d) }
+	b.add = func(ctx context.Context, i *instance) error {
+		if !d.ReadOnly {
+			i.writes.Store(true)
+		}
+		return i.addDisk(ctx, d)
+	}
 	b.device = func(slot int) map[string]any { return diskDevice(d, bridgeID, slot) }
 	path, err := vm.plug(ctx, diskDeviceID(d.ID), b)
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -41,6 +42,8 @@ type instance struct {
 	migrated chan string
 	// saved says that the memory file is the caller's.
 	saved atomic.Bool
+	// writes says that the VM has or had a disk that it may write to.
+	writes atomic.Bool
 }
 
 func newInstance(proc *process, res *resources, cfg hypervisor.Config) *instance {
@@ -49,6 +52,7 @@ func newInstance(proc *process, res *resources, cfg hypervisor.Config) *instance
 		console: tail.New(consoleTail), consoleDone: make(chan struct{}),
 		notes: newNotes(), devices: newDevices(cfg), migrated: make(chan string, 1),
 	}
+	inst.writes.Store(slices.ContainsFunc(cfg.Disks, func(d hypervisor.Disk) bool { return !d.ReadOnly }))
 	// It ends with QEMU, which holds the other end; consoleDone tells.
 	go func() {
 		defer close(inst.consoleDone)

@@ -57,6 +57,12 @@ func kernelParams(cfg hypervisor.Config, accelerator string) string {
 		// the guest has free.
 		p = append(p, "memhp_default_state=online", "memory_hotplug.memmap_on_memory=1")
 	}
+	if cfg.FreePageReporting {
+		// By itself the kernel reports free memory in whole pieces of 2 MiB. A guest
+		// that has used and freed 1.5 GiB has 66 MiB in smaller ones, which stayed
+		// with it for good; in pieces below 128 KiB it has a few.
+		p = append(p, "page_reporting.page_reporting_order=5")
+	}
 	if cfg.Image != "" {
 		p = append(p, "root=/dev/vda", "rootfstype="+cfg.ImageType, "ro", "init=/sbin/init")
 	}

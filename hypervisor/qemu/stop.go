@@ -11,7 +11,7 @@ import (
 )
 
 // Stop implements [hypervisor.VM]. QEMU is asked to quit, which flushes disks,
-// and killed when it does not at once.
+// and killed when it does not at once, or has none that was written.
 func (vm *VM) Stop(ctx context.Context) error {
 	was := vm.life.Stopping()
 	vm.stopOnce.Do(func() { close(vm.stopAsked) })
@@ -32,6 +32,9 @@ func (vm *VM) Stop(ctx context.Context) error {
 }
 
 func (i *instance) stop(ctx context.Context) error {
+	if !i.writes.Load() {
+		return i.proc.kill(ctx)
+	}
 	asked, cancel := context.WithTimeout(ctx, timeouts.Quit)
 	defer cancel()
 	// Whatever it answers, the process is watched and killed if need be.

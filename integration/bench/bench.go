@@ -23,6 +23,8 @@ type bench struct {
 	curves     []curve
 	// removeLeft removes whatever pods there are.
 	removeLeft func(context.Context) error
+	// overheadFile is where the measured overhead goes; "" is nowhere.
+	overheadFile string
 	// warming says that the pods do not count.
 	warming bool
 }

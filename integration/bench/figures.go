@@ -54,6 +54,7 @@ func rows(crowd int) []row {
 		{"density", flat, "×", atMost(1)},
 		{"density", late, "ms", target{}},
 		{"density", growth, "×", atMost(1.2)},
+		{"overhead", overheadName, "MB", target{}},
 	}
 }
 

@@ -31,6 +31,8 @@ type options struct {
 	crowd   int
 	only    *regexp.Regexp
 	earlier string
+	// overhead is a file for the measured overhead.
+	overhead string
 }
 
 func main() {
@@ -61,6 +63,7 @@ func (o *options) define(flags *flag.FlagSet) {
 		return err
 	})
 	flags.StringVar(&o.earlier, "compare", "", "a bench.json of an earlier run, shown beside this one")
+	flags.StringVar(&o.overhead, "overhead", "", "write the overhead of a pod to this JSON file, as package sizing reads it")
 }
 
 // parse reads the command line and checks it.
@@ -119,7 +122,7 @@ func run(ctx context.Context, o options) (err error) {
 		}
 		err = errors.Join(err, n.Stop(cleaning))
 	}()
-	b := &bench{node: n, progress: progress, runs: o.runs, crowd: o.crowd, ours: samples{}, runc: samples{}}
+	b := &bench{node: n, progress: progress, runs: o.runs, crowd: o.crowd, ours: samples{}, runc: samples{}, overheadFile: o.overhead}
 	b.removeLeft = n.RemoveAll
 	went, failed := b.all(ctx, o)
 	r := results{figures: figures(rows(o.crowd), b.ours, b.runc, went), curves: b.curves, earlier: earlier}

@@ -28,6 +28,7 @@ func suites() []suite {
 		{"network", 4 * time.Minute, network},
 		{"stdio", 4 * time.Minute, stdio},
 		{"density", 12 * time.Minute, density},
+		{"overhead", 3 * time.Minute, overhead},
 	}
 }
 

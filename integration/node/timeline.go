@@ -53,3 +53,16 @@ func readTimeline(dir, id string) (Timeline, error) {
 	}
 	return recorded, nil
 }
+
+// Info is what the shim of a pod of the CRI tells tools about it, see sandbox.Info.
+func (l Layout) Info(id string) (map[string]string, error) {
+	text, err := os.ReadFile(filepath.Join(l.SandboxDir(id), "info.json"))
+	if err != nil {
+		return nil, fmt.Errorf("read what is told about sandbox %s: %w", id, err)
+	}
+	var info map[string]string
+	if err := json.Unmarshal(text, &info); err != nil {
+		return nil, fmt.Errorf("read what is told about sandbox %s: %w", id, err)
+	}
+	return info, nil
+}

@@ -111,16 +111,20 @@ func fromGuest(f frame) error {
 	return nil
 }
 
-// frameWriter joins a data frame's header with its body where both are small:
-// the multiplexer writes them apart, and every write to a virtio-serial port is
-// an exit of the VM.
+// frameWriter joins a data frame's header with its body: the multiplexer writes
+// them apart, and every write to a virtio-serial port is an exit of the VM, which
+// costs more than a copy.
 type frameWriter struct {
 	w    io.Writer
 	held []byte
 }
 
-// maxJoined bounds a joined frame; above, two writes cost less than the copy.
-const maxJoined = 16 << 10
+// maxJoined bounds a joined frame, and with it what a session keeps to join them.
+const maxJoined = 64 << 10
+
+// JoinedBody is the longest write to a stream that goes to the port in one piece,
+// with its header.
+const JoinedBody = maxJoined - frameHeaderSize
 
 // Write implements io.Writer. A data frame's header is kept for the Write of
 // its body, which follows at once.

@@ -10,38 +10,6 @@ import (
 	"github.com/katapod/katapod/sandbox/hostcgroup"
 )
 
-// overhead is what one VMM takes beside its guest's memory.
-type overhead struct {
-	// fixed and perVCPU are in bytes; perMemory is a divisor of the guest's
-	// memory: page tables, and the bitmaps and slots that VMMs keep per page.
-	fixed, perVCPU, perMemory int64
-}
-
-// overheadOf is generous on purpose: a limit that is too high costs nothing as
-// long as nobody uses it, one that is too low kills the pod. Each includes the
-// shim (16 MiB), virtiofsd (48 MiB with its cache of open files) and page tables
-// (1/512 of the guest's memory, twice: the VMM's and virtiofsd's).
-func overheadOf(vmm string) overhead {
-	switch vmm {
-	case "qemu":
-		return overhead{fixed: 352 * mib, perVCPU: 8 * mib, perMemory: 128}
-	case "cloud-hypervisor", "firecracker", "fake":
-		return overhead{fixed: 128 * mib, perVCPU: 4 * mib, perMemory: 128}
-	default:
-		return overhead{fixed: 384 * mib, perVCPU: 8 * mib, perMemory: 64}
-	}
-}
-
-// Overhead returns the memory in bytes that a VM of that size may take on the
-// host beside its guest's memory: the VMM, its helpers, the shim and page
-// tables. The name of the VMM is that of hypervisor.Description; one that is
-// not known counts as the largest. Under TCG QEMU's cache of translated code is
-// within the fixed part, with 128 MiB (tb-size=128 of -accel tcg).
-func Overhead(size Size, vmm string) (memoryBytes int64) {
-	o := overheadOf(vmm)
-	return o.fixed + int64(size.VCPUs)*o.perVCPU + int64(size.MemoryMiB)*mib/o.perMemory
-}
-
 // HostLimits returns the limits of the pod's cgroup on the host for a VM of that
 // size, see the package comment.
 func HostLimits(r Request, size Size, vmm string) hostcgroup.Limits {

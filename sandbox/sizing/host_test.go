@@ -68,7 +68,7 @@ func TestCheckParent(t *testing.T) {
 func TestHostLimitsCoverEverySize(t *testing.T) {
 	for _, size := range []Size{{1, 256, 1}, {1, 384, 1}, {1, 2176, 1}, {2, 2304, 2}, {4, 16384, 4}, {13, 26624, 8}} {
 		limit := HostLimits(Request{MemoryBytes: 1}, size, "qemu").MemoryBytes
-		if over := limit - int64(size.MemoryMiB)<<20; over != Overhead(size, "qemu") || over < 352<<20 {
+		if over := limit - int64(size.MemoryMiB)<<20; over != Overhead(size, "qemu") || over < 192<<20 {
 			t.Errorf("%+v: the limit is %d bytes over the guest's memory", size, over)
 		}
 		if err := CheckParent(size, "qemu", limit); err != nil {

@@ -42,13 +42,13 @@ func Serve(ctx context.Context, inv bootstrap.Invocation) error {
 		return err
 	}
 	queue := events.New(ctx, inv.Namespace, address)
-	publisher := newThrifty(ctx, queue, giveBack)
-	defer publisher.Stop()
+	thrift := newThrift(ctx, giveBackPages, giveBack)
+	defer thrift.stop()
 	over, leave := context.WithCancel(ctx)
 	defer leave()
 	holder := pod.New(pod.Real)
 	engines := newConnections(ttrpc.UnixSocketRequireSameUser())
-	server, err := newServer(newServices(inv.Namespace, holder, publisher, leave), engines)
+	server, err := newServer(newServices(inv.Namespace, holder, thrifty{queue, thrift}, leave), engines, thrift.intercept)
 	if err != nil {
 		return err
 	}
@@ -80,9 +80,9 @@ func inherited() (net.Listener, error) {
 	return listener, f.Close()
 }
 
-// newServer serves those whom the handshaker lets in.
-func newServer(s services, h ttrpc.Handshaker) (*ttrpc.Server, error) {
-	server, err := ttrpc.NewServer(ttrpc.WithServerHandshaker(h))
+// newServer serves those whom the handshaker lets in, through an interceptor.
+func newServer(s services, h ttrpc.Handshaker, i ttrpc.UnaryServerInterceptor) (*ttrpc.Server, error) {
+	server, err := ttrpc.NewServer(ttrpc.WithServerHandshaker(h), ttrpc.WithUnaryServerInterceptor(i))
 	if err != nil {
 		return nil, fmt.Errorf("make the server for containerd: %w", err)
 	}

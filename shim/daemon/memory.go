@@ -11,9 +11,11 @@ import (
 	"os"
 	"runtime/debug"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/containerd/log"
+	"github.com/containerd/ttrpc"
 	"golang.org/x/sys/unix"
 	"google.golang.org/protobuf/proto"
 
@@ -21,38 +23,104 @@ import (
 	"github.com/katapod/katapod/shim/task"
 )
 
-// thrifty publishes events, and gives memory back once they have gone timeouts.QuietShim: from
-// then on the shim mostly waits.
-type thrifty struct {
-	task.Publisher
-	timer *time.Timer
+// thrift gives memory back a while after it was needed, since a shim mostly waits.
+// It is safe for concurrent use.
+type thrift struct {
+	// pages gives back the pages of the binary, which is cheap; all gives back unused
+	// heap as well, which is a collection of garbage.
+	pages, all *gift
 }
 
-// newThrifty calls give after each burst of events. Stop ends it.
-func newThrifty(ctx context.Context, p task.Publisher, give func() error) thrifty {
-	return thrifty{Publisher: p, timer: time.AfterFunc(timeouts.QuietShim, func() {
+func newThrift(ctx context.Context, pages, all func() error) *thrift {
+	t := &thrift{pages: newGift(ctx, timeouts.QuietCall, pages), all: newGift(ctx, timeouts.QuietShim, all)}
+	t.all.due() // the shim's own start needed some
+	return t
+}
+
+// intercept serves a call of the engine.
+func (t *thrift) intercept(ctx context.Context, u ttrpc.Unmarshaler, _ *ttrpc.UnaryServerInfo, m ttrpc.Method) (any, error) {
+	defer t.pages.due()
+	return m(ctx, u)
+}
+
+// stop gives no more memory back.
+func (t *thrift) stop() {
+	t.pages.stop()
+	t.all.stop()
+}
+
+// gift is something that is done once, a while after it became due.
+type gift struct {
+	after time.Duration
+	timer *time.Timer
+
+	mu            sync.Mutex // guards what follows, and the timer's settings; a leaf
+	waiting, over bool
+}
+
+func newGift(ctx context.Context, after time.Duration, give func() error) *gift {
+	g := &gift{after: after}
+	g.timer = time.AfterFunc(after, func() {
+		if !g.take() {
+			return
+		}
 		if err := give(); err != nil {
 			log.G(ctx).WithError(err).Warn("the shim keeps more memory than it needs")
 		}
-	})}
+	})
+	return g
+}
+
+// due has it done unless it will be already.
+func (g *gift) due() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if !g.waiting && !g.over {
+		g.waiting = true
+		g.timer.Reset(g.after)
+	}
+}
+
+// take tells whether it is to be done now.
+func (g *gift) take() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	now := g.waiting && !g.over
+	g.waiting = false
+	return now
+}
+
+func (g *gift) stop() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.over = true
+	g.timer.Stop()
+}
+
+// thrifty publishes events, which mark the beginnings and ends of what takes memory.
+type thrifty struct {
+	task.Publisher
+	thrift *thrift
 }
 
 // Publish passes the event on.
 func (t thrifty) Publish(event proto.Message) {
 	t.Publisher.Publish(event)
-	t.timer.Reset(timeouts.QuietShim)
+	t.thrift.all.due()
 }
 
-// Stop gives no more memory back.
-func (t thrifty) Stop() { t.timer.Stop() }
-
-// giveBack returns unused heap to the host and drops the read-only pages of the
-// shim's own binary. A start touches most of the binary once: the initialisation
-// of every package, the steps of the start, the 16 pages that the kernel maps
-// around each fault. What is needed again comes back from the page cache by a
-// minor fault; the pages are clean, so nothing is lost.
+// giveBack returns unused heap to the host, and what [giveBackPages] does.
 func giveBack() error {
 	debug.FreeOSMemory()
+	return giveBackPages()
+}
+
+// giveBackPages drops the read-only pages of the shim's own binary. A start touches
+// most of the binary once: the initialisation of every package, the steps of the
+// start, the 16 pages that the kernel maps around each fault. What is needed again
+// comes back from the page cache by a minor fault; the pages are clean, so nothing
+// is lost.
+func giveBackPages() error {
 	exe, err := os.Executable()
 	if err != nil {
 		return fmt.Errorf("find the shim's own binary: %w", err)

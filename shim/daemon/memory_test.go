@@ -3,6 +3,7 @@
 package daemon
 
 import (
+	"context"
 	"errors"
 	"os"
 	"regexp"
@@ -10,9 +11,12 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	taskevents "github.com/containerd/containerd/api/events"
 	"google.golang.org/protobuf/proto"
+
+	"github.com/katapod/katapod/internal/timeouts"
 )
 
 func TestReadOnlyRanges(t *testing.T) {
@@ -66,19 +70,81 @@ type published struct{ events []proto.Message }
 
 func (p *published) Publish(e proto.Message) { p.events = append(p.events, e) }
 
-func TestMemoryIsGivenBackOnceEventsAreQuiet(t *testing.T) {
-	given, next := make(chan bool), &published{}
-	publisher := newThrifty(t.Context(), next, func() error { given <- true; return errors.New("only a warning") })
-	defer publisher.Stop()
-	event := &taskevents.TaskStart{ContainerID: "c"}
-	publisher.Publish(event)
-	if len(next.events) != 1 || next.events[0] != proto.Message(event) {
-		t.Fatalf("published %v, want the event", next.events)
+// gifts is a thrift that tells what it gives.
+func gifts(t *testing.T) (*thrift, chan string) {
+	t.Helper()
+	given := make(chan string, 8)
+	gift := func(what string) func() error {
+		return func() error { given <- what; return errors.New("only a warning") }
 	}
-	<-given // a burst is one gift
+	th := newThrift(t.Context(), gift("pages"), gift("all"))
+	t.Cleanup(th.stop)
+	return th, given
+}
+
+func TestMemoryIsGivenBackAfterEvents(t *testing.T) {
+	th, given := gifts(t)
+	if got := <-given; got != "all" {
+		t.Errorf("after the shim's own start %s was given back, want all", got)
+	}
+	next := &published{}
+	event := &taskevents.TaskStart{ContainerID: "c"}
+	for range 3 {
+		thrifty{next, th}.Publish(event)
+	}
+	if len(next.events) != 3 || next.events[0] != proto.Message(event) {
+		t.Fatalf("published %v, want the events", next.events)
+	}
+	if got := <-given; got != "all" {
+		t.Errorf("after events %s was given back, want all", got)
+	}
 	select {
-	case <-given:
-		t.Error("memory was given back twice for one burst")
+	case again := <-given:
+		t.Errorf("%s was given back twice for one burst", again)
 	default:
+	}
+}
+
+func TestPagesAreGivenBackAfterCalls(t *testing.T) {
+	th, given := gifts(t)
+	<-given
+	call := func() {
+		t.Helper()
+		got, err := th.intercept(t.Context(), nil, nil, func(context.Context, func(any) error) (any, error) { return "answer", os.ErrClosed })
+		if got != "answer" || !errors.Is(err, os.ErrClosed) {
+			t.Fatalf("the call returned %v, %v", got, err)
+		}
+	}
+	call()
+	if got := <-given; got != "pages" {
+		t.Errorf("after a call %s was given back, want pages", got)
+	}
+}
+
+// TestCallsThatGoOnDoNotPutItOff is the case of an engine that asks for statistics
+// each second.
+func TestCallsThatGoOnDoNotPutItOff(t *testing.T) {
+	th, given := gifts(t)
+	<-given
+	for calls := 0; ; calls++ {
+		th.pages.due()
+		select {
+		case <-given:
+			return
+		case <-time.After(timeouts.QuietCall / 10):
+		}
+		if calls > 6000 {
+			t.Fatal("nothing was given back while calls came")
+		}
+	}
+}
+
+func TestNothingIsGivenBackAfterTheEnd(t *testing.T) {
+	th, given := gifts(t)
+	th.stop()
+	th.pages.due()
+	th.all.due()
+	if th.pages.take() || th.all.take() || len(given) != 0 {
+		t.Error("memory is given back after the end")
 	}
 }

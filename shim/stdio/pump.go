@@ -15,8 +15,11 @@ import (
 )
 
 const (
-	// chunk is how much is copied at once.
-	chunk = 32 << 10
+	// firstChunk is how much is copied at once at first, which is enough for most
+	// processes, and chunk at most, once the guest has sent so much.
+	firstChunk, chunk = 4 << 10, 64 << 10
+	// inputChunk is how much of an input is copied at once.
+	inputChunk = 16 << 10
 	// lastOutput is how much may come after a process ended, in bytes: what pipes and
 	// streams hold is a few MiB at most. See timeouts.SlowGuest as well.
 	lastOutput = 16 << 20
@@ -56,7 +59,7 @@ func startPump(engine io.WriteCloser, guest io.ReadCloser, l *log.Entry) *pump {
 // copy moves bytes until the end. When the engine's side breaks, the rest is
 // read and thrown away, so that the process does not stop at a full pipe.
 func (p *pump) copy(engine io.Writer) error {
-	buffer := make([]byte, chunk)
+	buffer := make([]byte, firstChunk)
 	for rest := (remainder{}); ; {
 		began := time.Now()
 		n, err := p.guest.Read(buffer)
@@ -79,6 +82,9 @@ func (p *pump) copy(engine io.Writer) error {
 		}
 		if err != nil {
 			return err
+		}
+		if n == len(buffer) && n < chunk {
+			buffer = make([]byte, min(4*n, chunk))
 		}
 	}
 }

@@ -15,7 +15,7 @@ import (
 // what it said is with the engine, which is told of the end.
 func FuzzOutput(f *testing.F) {
 	f.Add([]byte("hello\n"), uint16(3), false)
-	f.Add(bytes.Repeat([]byte{0}, 2*chunk), uint16(chunk), true)
+	f.Add(bytes.Repeat([]byte{0}, 2*chunk), uint16(chunk-1), true)
 	f.Add([]byte(""), uint16(0), true)
 	f.Fuzz(func(t *testing.T, said []byte, size uint16, breaks bool) {
 		var r io.Reader = &pieces{bytes.NewReader(said), int(size) + 1}

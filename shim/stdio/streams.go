@@ -174,7 +174,7 @@ func (s *Streams) Attach(g Guest) {
 
 // feed copies the input until its end, or until the process takes no more.
 func (s *Streams) feed(in *input, guest io.WriteCloser) {
-	_, err := io.CopyBuffer(onlyWriter{guest}, onlyReader{in}, make([]byte, chunk))
+	_, err := io.CopyBuffer(onlyWriter{guest}, onlyReader{in}, make([]byte, inputChunk))
 	if err != nil && !errors.Is(err, os.ErrClosed) {
 		s.log.WithError(err).WithField("stream", "stdin").Debug("the process takes no more input")
 	}
