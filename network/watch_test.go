@@ -12,6 +12,8 @@ import (
 
 	"github.com/containerd/errdefs"
 	"github.com/vishvananda/netlink"
+
+	"github.com/katapod/katapod/internal/leaktest"
 )
 
 // changes counts what a watcher tells; the channel closes with its end.
@@ -59,7 +61,7 @@ func TestWatch(t *testing.T) {
 		{"a link that goes", func() error { return ns.LinkDel(veth) }},
 	} {
 		for len(told) > 0 {
-			<-told
+			leaktest.Receive(t, told)
 		}
 		must(t, step.do())
 		select {

@@ -16,6 +16,7 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 
 	"github.com/katapod/katapod/hypervisor"
+	"github.com/katapod/katapod/internal/leaktest"
 	"github.com/katapod/katapod/sandbox/failure"
 )
 
@@ -146,7 +147,7 @@ func TestDeathDuringACall(t *testing.T) {
 			await(t, arrived, c.call)
 			began := time.Now()
 			f.vm.die("killed by signal 9")
-			err := <-result
+			err := leaktest.Receive(t, result)
 			if took := time.Since(began); took > soon {
 				t.Errorf("the call returned after %v", took)
 			}
@@ -205,7 +206,7 @@ func TestCallerGivesUp(t *testing.T) {
 	}()
 	await(t, arrived, "StatsContainer")
 	cancel()
-	wantIs(t, "stats", <-result, context.Canceled)
+	wantIs(t, "stats", leaktest.Receive(t, result), context.Canceled)
 	if f.pod.State() != StateRunning {
 		t.Errorf("state %s", f.pod.State())
 	}

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/katapod/katapod/internal/leaktest"
 	"github.com/katapod/katapod/internal/timeouts"
 	"github.com/katapod/katapod/sandbox/failure"
 )
@@ -126,14 +127,14 @@ func TestHostileGuest(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			f, p := peerFixture(t)
 			proc := f.running("c1", "sleep")
-			agent := <-p.stream
+			agent := leaktest.Receive(t, p.stream)
 			var over = make(chan struct{})
 			go func() {
 				defer close(over)
 				c.worst(p, agent)
 			}()
 			got := measure(f, f.pod.Done())
-			<-over
+			leaktest.Receive(t, over)
 			t.Logf("%d KiB of heap, %s until the pod was dead and released, its state in %s", got.heap>>10, got.took.Round(time.Millisecond), got.state)
 			if got.heap > heapBound || got.took > c.within+timeouts.Cause || got.state > stateBound {
 				t.Errorf("it cost %d KiB and %s, its state %s", got.heap>>10, got.took, got.state)

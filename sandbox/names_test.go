@@ -15,6 +15,7 @@ import (
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 
+	"github.com/katapod/katapod/internal/leaktest"
 	"github.com/katapod/katapod/network"
 	"github.com/katapod/katapod/protocols/names"
 )
@@ -83,7 +84,7 @@ func TestDockersNames(t *testing.T) {
 	if err := c.Start(background); err != nil {
 		t.Fatal(err)
 	}
-	stream := <-streams
+	stream := leaktest.Receive(t, streams)
 	_ = stream.SetDeadline(time.Now().Add(30 * time.Second))
 	const questions = 2 * maxQuestions
 	go func() {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/containerd/errdefs"
 
+	"github.com/katapod/katapod/internal/leaktest"
 	"github.com/katapod/katapod/network"
 	"github.com/katapod/katapod/protocols/agentpb"
 	"github.com/katapod/katapod/sandbox/failure"
@@ -139,7 +140,7 @@ func TestStopWhileStarting(t *testing.T) {
 		t.Fatal(err)
 	}
 	var failed *Failure
-	if err := <-result; !errors.As(err, &failed) || failed.Code != failure.Stopped {
+	if err := leaktest.Receive(t, result); !errors.As(err, &failed) || failed.Code != failure.Stopped {
 		t.Errorf("start: %v", err)
 	}
 }
@@ -152,7 +153,7 @@ func TestStopIsBoundedByItsCaller(t *testing.T) {
 	go func() { result <- f.pod.Stop(ctx) }()
 	await(t, hung, "DestroySandbox")
 	cancel()
-	wantIs(t, "a stop whose caller gave up", <-result, context.Canceled)
+	wantIs(t, "a stop whose caller gave up", leaktest.Receive(t, result), context.Canceled)
 	f.vm.die("so that the test need not wait")
 	if err := f.pod.Stop(context.Background()); err != nil {
 		t.Fatal(err)

@@ -17,6 +17,7 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 
 	"github.com/katapod/katapod/hypervisor"
+	"github.com/katapod/katapod/internal/leaktest"
 	"github.com/katapod/katapod/protocols/agentpb"
 	"github.com/katapod/katapod/sandbox/config"
 	"github.com/katapod/katapod/sandbox/failure"
@@ -241,15 +242,15 @@ func TestStopWhileTheShareIsMade(t *testing.T) {
 	impatient, cancel := context.WithCancel(background)
 	go create(impatient, "c2")
 	cancel()
-	wantIs(t, "a container whose caller left", <-results, context.Canceled)
+	wantIs(t, "a container whose caller left", leaktest.Receive(t, results), context.Canceled)
 	stopped := make(chan error, 1)
 	go func() { stopped <- f.pod.Stop(background) }()
 	await(t, f.pod.life.ctx.Done(), "the end of the pod's life")
 	close(gate)
-	if err := <-results; err == nil {
+	if err := leaktest.Receive(t, results); err == nil {
 		t.Error("a pod that was stopped has a container")
 	}
-	if err := <-stopped; err != nil {
+	if err := leaktest.Receive(t, stopped); err != nil {
 		t.Error(err)
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
 
+	"github.com/katapod/katapod/internal/leaktest"
 	"github.com/katapod/katapod/network"
 )
 
@@ -140,7 +141,7 @@ func listenAt(t *testing.T, path string) {
 			made <- l
 		}
 	}()
-	l := <-made
+	l := leaktest.Receive(t, made)
 	if l == nil {
 		t.Fatal("cannot listen in the namespace outside")
 	}

@@ -4,6 +4,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"net"
@@ -28,6 +29,7 @@ import (
 	"google.golang.org/protobuf/types/known/anypb"
 
 	"github.com/katapod/katapod/internal/leaktest"
+	"github.com/katapod/katapod/internal/timeouts"
 )
 
 // envShim makes the test's binary behave as the shim's, also when it spawns
@@ -40,6 +42,14 @@ func TestMain(m *testing.M) {
 		os.Exit(0)
 	}
 	leaktest.Main(m)
+}
+
+// within is the context of a call to a shim: with the deadline of an engine.
+func within(t *testing.T) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), timeouts.Engine)
+	t.Cleanup(cancel)
+	return ctx
 }
 
 // node is what containerd would provide.
@@ -216,12 +226,12 @@ func TestOneShimServesAPod(t *testing.T) {
 	}
 	client := connect(t, result.Address)
 	v3 := taskv3.NewTTRPCTaskClient(client)
-	answer, err := v3.Connect(t.Context(), &taskv3.ConnectRequest{ID: "pod"})
+	answer, err := v3.Connect(within(t), &taskv3.ConnectRequest{ID: "pod"})
 	if err != nil || answer.ShimPid != uint32(server) {
 		t.Errorf("Connect answered %v, error %v; the shim is %d", answer, err, server)
 	}
 	v2 := taskv2.NewTTRPCTaskClient(client)
-	if _, err := v2.State(t.Context(), &taskv2.StateRequest{ID: "pod"}); !errdefs.IsNotFound(errgrpc.ToNative(err)) {
+	if _, err := v2.State(within(t), &taskv2.StateRequest{ID: "pod"}); !errdefs.IsNotFound(errgrpc.ToNative(err)) {
 		t.Errorf("State of an unknown container by version 2: %v", err)
 	}
 	if resp := n.delete(t, member, "member"); resp.ExitStatus != 137 {
@@ -230,7 +240,7 @@ func TestOneShimServesAPod(t *testing.T) {
 	if err := unix.Kill(server, 0); err != nil {
 		t.Errorf("delete of a member ended the pod's shim: %v", err)
 	}
-	_, _ = v3.Shutdown(t.Context(), &taskv3.ShutdownRequest{ID: "pod"}) // the answer may be cut off
+	_, _ = v3.Shutdown(within(t), &taskv3.ShutdownRequest{ID: "pod"}) // the answer may be cut off
 	gone(t, server)
 	if left, err := os.ReadDir(n.socketDir()); err != nil || len(left) != 0 {
 		t.Errorf("the shim left %v, error %v", left, err)
@@ -248,15 +258,15 @@ func TestAFailedCreateTellsWhyAndLeavesNothing(t *testing.T) {
 	result := n.start(t, b, "lone")
 	server := pid(t, b)
 	client := taskv3.NewTTRPCTaskClient(connect(t, result.Address))
-	_, err := client.Create(t.Context(), &taskv3.CreateTaskRequest{ID: "lone", Bundle: b})
+	_, err := client.Create(within(t), &taskv3.CreateTaskRequest{ID: "lone", Bundle: b})
 	if err == nil || !strings.Contains(err.Error(), "/nonexistent.toml") {
 		t.Errorf("Create with a configuration that does not exist: %v", err)
 	}
-	_, err = client.Delete(t.Context(), &taskv3.DeleteRequest{ID: "lone"})
+	_, err = client.Delete(within(t), &taskv3.DeleteRequest{ID: "lone"})
 	if !errdefs.IsNotFound(errgrpc.ToNative(err)) {
 		t.Errorf("Delete after a failed Create: %v", err)
 	}
-	_, _ = client.Shutdown(t.Context(), &taskv3.ShutdownRequest{ID: "lone"}) // the answer may be cut off
+	_, _ = client.Shutdown(within(t), &taskv3.ShutdownRequest{ID: "lone"}) // the answer may be cut off
 	gone(t, server)
 }
 
@@ -312,10 +322,10 @@ func TestLegacyDialects(t *testing.T) {
 				t.Errorf("start answered %q, want an address alone", out)
 			}
 			client := taskv2.NewTTRPCTaskClient(connect(t, string(out)))
-			if _, err := client.Connect(t.Context(), &taskv2.ConnectRequest{ID: "lone"}); err != nil {
+			if _, err := client.Connect(within(t), &taskv2.ConnectRequest{ID: "lone"}); err != nil {
 				t.Error(err)
 			}
-			_, _ = client.Shutdown(t.Context(), &taskv2.ShutdownRequest{ID: "lone"}) // the answer may be cut off
+			_, _ = client.Shutdown(within(t), &taskv2.ShutdownRequest{ID: "lone"}) // the answer may be cut off
 			gone(t, server)
 		})
 	}

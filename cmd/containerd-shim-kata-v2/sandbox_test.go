@@ -73,7 +73,7 @@ func podConfig(network uint64) *anypb.Any {
 }
 
 func (p *podShim) create(options *anypb.Any) error {
-	_, err := p.api.CreateSandbox(p.t.Context(), &sandboxapi.CreateSandboxRequest{
+	_, err := p.api.CreateSandbox(within(p.t), &sandboxapi.CreateSandboxRequest{
 		SandboxID: "pod", BundlePath: p.bundle, Options: options,
 		Annotations: map[string]string{"io.katacontainers.config_path": p.n.config},
 	})
@@ -82,7 +82,7 @@ func (p *podShim) create(options *anypb.Any) error {
 
 // calls are those that may be made in any state without changing it.
 func (p *podShim) calls(id string) map[string]func() error {
-	ctx := p.t.Context()
+	ctx := within(p.t)
 	return map[string]func() error{
 		"Platform": func() error {
 			r, err := p.api.Platform(ctx, &sandboxapi.PlatformRequest{SandboxID: id})
@@ -112,7 +112,7 @@ func (p *podShim) calls(id string) map[string]func() error {
 func (p *podShim) expect(state string, want map[string]error) {
 	p.t.Helper()
 	calls := p.calls("pod")
-	ctx := p.t.Context()
+	ctx := within(p.t)
 	calls["CreateSandbox"] = func() error { return p.create(podConfig(0)) }
 	calls["StartSandbox"] = func() error {
 		_, err := p.api.StartSandbox(ctx, &sandboxapi.StartSandboxRequest{SandboxID: "pod"})
@@ -182,10 +182,10 @@ func TestSandboxLife(t *testing.T) {
 	})
 	waited := make(chan *sandboxapi.WaitSandboxResponse, 1)
 	go func() {
-		r, _ := p.api.WaitSandbox(t.Context(), &sandboxapi.WaitSandboxRequest{SandboxID: "pod"}) // nil says it all
+		r, _ := p.api.WaitSandbox(within(t), &sandboxapi.WaitSandboxRequest{SandboxID: "pod"}) // nil says it all
 		waited <- r
 	}()
-	started, err := p.api.StartSandbox(t.Context(), &sandboxapi.StartSandboxRequest{SandboxID: "pod"})
+	started, err := p.api.StartSandbox(within(t), &sandboxapi.StartSandboxRequest{SandboxID: "pod"})
 	if err != nil || started.Pid == 0 || started.CreatedAt == nil {
 		t.Fatalf("StartSandbox answered %v, error %v", started, err)
 	}
@@ -197,7 +197,7 @@ func TestSandboxLife(t *testing.T) {
 		p.container()
 	}
 	for range 2 {
-		if _, err := p.api.StopSandbox(t.Context(), &sandboxapi.StopSandboxRequest{SandboxID: "pod", TimeoutSecs: 30}); err != nil {
+		if _, err := p.api.StopSandbox(within(t), &sandboxapi.StopSandboxRequest{SandboxID: "pod", TimeoutSecs: 30}); err != nil {
 			t.Errorf("StopSandbox: %v", err)
 		}
 	}
@@ -215,7 +215,7 @@ func TestSandboxLife(t *testing.T) {
 // status checks what a pod says of itself.
 func (p *podShim) status(state string, vmm uint32) {
 	p.t.Helper()
-	r, err := p.api.SandboxStatus(p.t.Context(), &sandboxapi.SandboxStatusRequest{SandboxID: "pod", Verbose: true})
+	r, err := p.api.SandboxStatus(within(p.t), &sandboxapi.SandboxStatusRequest{SandboxID: "pod", Verbose: true})
 	if err != nil {
 		p.t.Fatal(err)
 	}
@@ -240,7 +240,7 @@ func (p *podShim) container() {
 	p.n.spec(t, bundle, "/bin/busybox", "sh", "-c", "cd /; for f in etc/hostname etc/hosts etc/resolv.conf proc/sys/net/ipv4/ip_local_port_range; do busybox cat $f; done; busybox hostname; busybox df -k /dev/shm | busybox tail -n 1")
 	p.member(bundle)
 	stdout, reader := outputs(t, bundle, "stdout")
-	ctx := t.Context()
+	ctx := within(t)
 	if _, err := p.task.Create(ctx, &taskv3.CreateTaskRequest{ID: "c", Bundle: bundle, Stdout: stdout}); err != nil {
 		t.Fatal(err)
 	}
@@ -296,7 +296,7 @@ func (p *podShim) member(bundle string) {
 // leave shuts the pod down and looks for what it left.
 func (p *podShim) leave() {
 	p.t.Helper()
-	_, _ = p.api.ShutdownSandbox(p.t.Context(), &sandboxapi.ShutdownSandboxRequest{SandboxID: "pod"}) // the answer may be cut off
+	_, _ = p.api.ShutdownSandbox(within(p.t), &sandboxapi.ShutdownSandboxRequest{SandboxID: "pod"}) // the answer may be cut off
 	gone(p.t, p.pid)
 	p.n.delete(p.t, p.bundle, "pod")
 	p.n.nothingLeft(p.t)

@@ -22,7 +22,7 @@ func TestSandboxDeath(t *testing.T) {
 	if err := p.create(podConfig(0)); err != nil {
 		t.Fatal(err)
 	}
-	started, err := p.api.StartSandbox(t.Context(), &sandboxapi.StartSandboxRequest{SandboxID: "pod"})
+	started, err := p.api.StartSandbox(within(t), &sandboxapi.StartSandboxRequest{SandboxID: "pod"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -30,7 +30,7 @@ func TestSandboxDeath(t *testing.T) {
 	if err := unix.Kill(int(started.Pid), unix.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	waited, err := p.api.WaitSandbox(t.Context(), &sandboxapi.WaitSandboxRequest{SandboxID: "pod"})
+	waited, err := p.api.WaitSandbox(within(t), &sandboxapi.WaitSandboxRequest{SandboxID: "pod"})
 	if err != nil || waited.ExitStatus != 137 || waited.ExitedAt.AsTime().Before(killed) {
 		t.Errorf("WaitSandbox answered %v, error %v", waited, err)
 	}
@@ -38,7 +38,7 @@ func TestSandboxDeath(t *testing.T) {
 		"PingSandbox": errdefs.ErrUnavailable, "SandboxMetrics": errdefs.ErrUnavailable, "UpdateSandbox": errdefs.ErrFailedPrecondition,
 		"StartSandbox": errdefs.ErrAlreadyExists, "CreateSandbox": errdefs.ErrAlreadyExists, "SandboxStatus": nil, "StopSandbox": nil,
 	})
-	status, err := p.api.SandboxStatus(t.Context(), &sandboxapi.SandboxStatusRequest{SandboxID: "pod", Verbose: true})
+	status, err := p.api.SandboxStatus(within(t), &sandboxapi.SandboxStatusRequest{SandboxID: "pod", Verbose: true})
 	if err != nil || status.State != "SANDBOX_NOTREADY" || !strings.Contains(status.Info["failure"], "vmm") {
 		t.Errorf("SandboxStatus answered %v, error %v", status, err)
 	}
@@ -54,7 +54,7 @@ func TestSandboxStoppedWhileItStarts(t *testing.T) {
 	}
 	started := make(chan error, 1)
 	go func() {
-		_, err := p.api.StartSandbox(t.Context(), &sandboxapi.StartSandboxRequest{SandboxID: "pod"})
+		_, err := p.api.StartSandbox(within(t), &sandboxapi.StartSandboxRequest{SandboxID: "pod"})
 		started <- err
 	}()
 	vmm := p.vmm()
@@ -107,13 +107,13 @@ func TestSandboxesOfOneName(t *testing.T) {
 		if err := p.create(podConfig(0)); err != nil {
 			t.Fatal(err)
 		}
-		started, err := p.api.StartSandbox(t.Context(), &sandboxapi.StartSandboxRequest{SandboxID: "pod"})
+		started, err := p.api.StartSandbox(within(t), &sandboxapi.StartSandboxRequest{SandboxID: "pod"})
 		if err != nil {
 			t.Fatalf("start the pod in the namespace %s: %v", p.n.namespace, err)
 		}
 		vmms = append(vmms, int(started.Pid))
 	}
-	if _, err := pods[0].api.ShutdownSandbox(t.Context(), &sandboxapi.ShutdownSandboxRequest{SandboxID: "pod"}); err != nil {
+	if _, err := pods[0].api.ShutdownSandbox(within(t), &sandboxapi.ShutdownSandboxRequest{SandboxID: "pod"}); err != nil {
 		t.Logf("ShutdownSandbox: %v", err) // the answer may be cut off
 	}
 	gone(t, pods[0].pid)

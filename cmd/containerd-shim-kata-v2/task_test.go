@@ -32,7 +32,7 @@ type taskClient struct {
 }
 
 func (c taskClient) call(version, method string, req, resp proto.Message) error {
-	return errgrpc.ToNative(c.client.Call(c.t.Context(), "containerd.task."+version+".Task", method, req, resp))
+	return errgrpc.ToNative(c.client.Call(within(c.t), "containerd.task."+version+".Task", method, req, resp))
 }
 
 // must makes a call by version 3 that has to succeed.

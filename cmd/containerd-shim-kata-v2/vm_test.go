@@ -166,12 +166,12 @@ func TestAContainerInAVM(t *testing.T) {
 	stdout, reader := outputs(t, bundle, "stdout")
 	options := &anypb.Any{TypeUrl: "runtimeoptions.v1.Options", Value: encode(t, &runtimeoptions.Options{ConfigPath: n.config})}
 	began := time.Now()
-	if _, err := client.Create(t.Context(), &taskv3.CreateTaskRequest{ID: "c", Bundle: bundle, Stdin: stdin, Stdout: stdout, Options: options}); err != nil {
+	if _, err := client.Create(within(t), &taskv3.CreateTaskRequest{ID: "c", Bundle: bundle, Stdin: stdin, Stdout: stdout, Options: options}); err != nil {
 		t.Fatal(err)
 	}
 	t.Logf("Create took %s", time.Since(began))
 	began = time.Now()
-	if _, err := client.Start(t.Context(), &taskv3.StartRequest{ID: "c"}); err != nil {
+	if _, err := client.Start(within(t), &taskv3.StartRequest{ID: "c"}); err != nil {
 		t.Fatal(err)
 	}
 	t.Logf("Start took %s", time.Since(began))
@@ -186,24 +186,24 @@ func TestAContainerInAVM(t *testing.T) {
 	if _, err := input.WriteString("hello\n"); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := client.Stats(t.Context(), &taskv3.StatsRequest{ID: "c"}); err != nil {
+	if _, err := client.Stats(within(t), &taskv3.StatsRequest{ID: "c"}); err != nil {
 		t.Error(err)
 	}
 	saysItsLines(t, reader) // only then is the signal sure to find the trap: init ignores one that it does not handle
-	if _, err := client.Kill(t.Context(), &taskv3.KillRequest{ID: "c", Signal: 15}); err != nil {
+	if _, err := client.Kill(within(t), &taskv3.KillRequest{ID: "c", Signal: 15}); err != nil {
 		t.Error(err)
 	}
-	waited, err := client.Wait(t.Context(), &taskv3.WaitRequest{ID: "c"})
+	waited, err := client.Wait(within(t), &taskv3.WaitRequest{ID: "c"})
 	if err != nil || waited.ExitStatus != 7 {
 		t.Errorf("Wait answered %v, error %v", waited, err)
 	}
 	if rest, err := io.ReadAll(reader); err != nil || len(rest) > 0 {
 		t.Errorf("after its lines the container said %q, error %v", rest, err)
 	}
-	if _, err := client.Delete(t.Context(), &taskv3.DeleteRequest{ID: "c"}); err != nil {
+	if _, err := client.Delete(within(t), &taskv3.DeleteRequest{ID: "c"}); err != nil {
 		t.Error(err)
 	}
-	_, _ = client.Shutdown(t.Context(), &taskv3.ShutdownRequest{ID: "c"}) // the answer may be cut off
+	_, _ = client.Shutdown(within(t), &taskv3.ShutdownRequest{ID: "c"}) // the answer may be cut off
 	gone(t, server)
 	n.nothingLeft(t)
 	n.delete(t, bundle, "c")
@@ -234,20 +234,20 @@ func execEcho(t *testing.T, client taskv3.TTRPCTaskService, bundle string) {
 		t.Fatal(err)
 	}
 	process := &anypb.Any{TypeUrl: "types.containerd.io/opencontainers/runtime-spec/1/Process", Value: spec}
-	if _, err := client.Exec(t.Context(), &taskv3.ExecProcessRequest{ID: "c", ExecID: "e", Stdout: stdout, Spec: process}); err != nil {
+	if _, err := client.Exec(within(t), &taskv3.ExecProcessRequest{ID: "c", ExecID: "e", Stdout: stdout, Spec: process}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := client.Start(t.Context(), &taskv3.StartRequest{ID: "c", ExecID: "e"}); err != nil {
+	if _, err := client.Start(within(t), &taskv3.StartRequest{ID: "c", ExecID: "e"}); err != nil {
 		t.Fatal(err)
 	}
-	waited, err := client.Wait(t.Context(), &taskv3.WaitRequest{ID: "c", ExecID: "e"})
+	waited, err := client.Wait(within(t), &taskv3.WaitRequest{ID: "c", ExecID: "e"})
 	if err != nil || waited.ExitStatus != 0 {
 		t.Errorf("Wait for the exec answered %v, error %v", waited, err)
 	}
 	if output, err := io.ReadAll(reader); err != nil || string(output) != "from exec\n" {
 		t.Errorf("the exec said %q, error %v", output, err)
 	}
-	if _, err := client.Delete(t.Context(), &taskv3.DeleteRequest{ID: "c", ExecID: "e"}); err != nil {
+	if _, err := client.Delete(within(t), &taskv3.DeleteRequest{ID: "c", ExecID: "e"}); err != nil {
 		t.Error(err)
 	}
 }
@@ -263,12 +263,12 @@ func TestDeleteAfterTheShimOfAVMWasKilled(t *testing.T) {
 	server := pid(t, bundle)
 	client := taskv3.NewTTRPCTaskClient(connect(t, result.Address))
 	options := &anypb.Any{TypeUrl: "runtimeoptions.v1.Options", Value: encode(t, &runtimeoptions.Options{ConfigPath: n.config})}
-	created, err := client.Create(t.Context(), &taskv3.CreateTaskRequest{ID: "c", Bundle: bundle, Options: options})
+	created, err := client.Create(within(t), &taskv3.CreateTaskRequest{ID: "c", Bundle: bundle, Options: options})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = unix.Kill(int(created.Pid), unix.SIGKILL) }) // when delete fails; gone otherwise
-	state, err := client.State(t.Context(), &taskv3.StateRequest{ID: "c"})
+	state, err := client.State(within(t), &taskv3.StateRequest{ID: "c"})
 	if err != nil || state.Status != task.Status_CREATED {
 		t.Errorf("State answered %v, error %v", state, err)
 	}

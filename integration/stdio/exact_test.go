@@ -185,7 +185,7 @@ func TestInputRefused(t *testing.T) {
 	ctx := begin(t, time.Minute)
 	stricter(t, "goes on taking input that nobody reads")
 	kinds(t, ctx, func(t *testing.T, create creator) {
-		p := create(request{args: []string{"sh", "-c", "exec <&-; echo closed; trap 'echo usr1; exit 3' USR1; while :; do sleep 0.05; done"}, stdin: true})
+		p := create(request{args: []string{"sh", "-c", "trap 'echo usr1; exit 3' USR1; exec <&-; echo closed; while :; do sleep 0.05; done"}, stdin: true})
 		start(t, ctx, p)
 		in := input(t, p)
 		expect(t, ctx, p.stdout, "closed\n")

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/katapod/katapod/internal/leaktest"
 )
 
 // pair makes the two ends of a TCP connection, which the test closes.
@@ -71,7 +73,7 @@ func TestJoinEndsEachWayByItself(t *testing.T) {
 	if got, err := io.ReadAll(left); err != nil || !bytes.Equal(got, answer) {
 		t.Fatalf("%d bytes of %d came back, %v", len(got), len(answer), err)
 	}
-	if err := <-result; err != nil {
+	if err := leaktest.Receive(t, result); err != nil {
 		t.Error(err)
 	}
 }
@@ -89,7 +91,7 @@ func TestJoinPassesABreakOn(t *testing.T) {
 	if _, err := right.Read(make([]byte, 1)); !errors.Is(err, unix.ECONNRESET) {
 		t.Errorf("the other end read %v", err)
 	}
-	if err := <-result; !errors.Is(err, unix.ECONNRESET) {
+	if err := leaktest.Receive(t, result); !errors.Is(err, unix.ECONNRESET) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -104,5 +106,5 @@ func TestJoinWithoutHalfClose(t *testing.T) {
 	if _, err := right.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
 		t.Errorf("the stream read %v", err)
 	}
-	<-result
+	leaktest.Receive(t, result)
 }

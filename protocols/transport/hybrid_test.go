@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/katapod/katapod/internal/leaktest"
 )
 
 // fakeVMM answers greetings on a unix socket: port 1 echoes, port 2 never
@@ -60,7 +62,7 @@ func TestHybrid(t *testing.T) {
 		fakeVMM(t, path)
 	})
 	c := dial(t, h, 1)
-	<-starting
+	leaktest.Receive(t, starting)
 	exchange(t, c, "hello")
 	_ = c.CloseWrite()
 	if _, err := c.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {

@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"github.com/containerd/errdefs"
+
+	"github.com/katapod/katapod/internal/leaktest"
 )
 
 func TestSerialEcho(t *testing.T) {
@@ -203,7 +205,7 @@ func TestSerialRefused(t *testing.T) {
 		serve(t, g, 78, echo)
 	})
 	exchange(t, dial(t, s, 78), "late")
-	<-serving
+	leaktest.Receive(t, serving)
 }
 
 // TestSerialNoSocket bounds the wait for a VMM and for a guest that never come.
@@ -288,14 +290,14 @@ func TestSerialNewSession(t *testing.T) {
 	c := dial(t, first, 1)
 	exchange(t, c, "one")
 	_ = first.Close()
-	if err := <-ended; !errdefs.IsUnavailable(err) {
+	if err := leaktest.Receive(t, ended); !errdefs.IsUnavailable(err) {
 		t.Errorf("the guest's stream ended with %v", err)
 	}
 	for range 5 {
 		next := NewSerial(dev.path)
 		exchange(t, dial(t, next, 1), "again")
 		_ = next.Close()
-		<-ended
+		leaktest.Receive(t, ended)
 	}
 }
 
@@ -317,7 +319,7 @@ func TestSerialFrozenGuest(t *testing.T) {
 	if s.mux, err = handshake(testContext(t), host); err != nil {
 		t.Fatal(err)
 	}
-	<-answered
+	leaktest.Receive(t, answered)
 	close(s.ready)
 	ctx, cancel := context.WithTimeout(testContext(t), 50*time.Millisecond)
 	defer cancel()

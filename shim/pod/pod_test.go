@@ -7,6 +7,7 @@ import (
 	"errors"
 	"testing"
 
+	"github.com/katapod/katapod/internal/leaktest"
 	"github.com/katapod/katapod/sandbox"
 )
 
@@ -41,7 +42,7 @@ func beginSlowly(t *testing.T) (*Pod, *slowSandbox, chan error) {
 		_, err := p.Begin(context.Background(), sandbox.Options{ID: "pod", Bundle: t.TempDir()})
 		began <- err
 	}()
-	<-vm.starting
+	leaktest.Receive(t, vm.starting)
 	return p, vm, began
 }
 
@@ -52,7 +53,7 @@ func TestEndWhileThePodStarts(t *testing.T) {
 	if err := p.End(t.Context()); err != nil {
 		t.Errorf("End: %v", err)
 	}
-	if err := <-began; !errors.Is(err, errEnded) {
+	if err := leaktest.Receive(t, began); !errors.Is(err, errEnded) {
 		t.Errorf("Begin of a pod that was ended: %v", err)
 	}
 	if _, err := p.Sandbox(); err == nil {
@@ -69,7 +70,7 @@ func TestEndAtTheLastMomentOfAStart(t *testing.T) {
 		t.Errorf("End that may not wait: %v", err)
 	}
 	close(vm.let)
-	<-began // either way
+	leaktest.Receive(t, began) // either way
 	if err := p.End(t.Context()); err != nil {
 		t.Errorf("End: %v", err)
 	}

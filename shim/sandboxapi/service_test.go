@@ -16,6 +16,7 @@ import (
 	stats1 "github.com/containerd/cgroups/v3/cgroup1/stats"
 	containerd "github.com/containerd/containerd/api/runtime/sandbox/v1"
 	"github.com/containerd/errdefs"
+	"github.com/katapod/katapod/internal/leaktest"
 	"github.com/katapod/katapod/shim/sandboxapi/sandboxpb"
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"google.golang.org/protobuf/encoding/protowire"
@@ -228,7 +229,7 @@ func TestLife(t *testing.T) {
 	is(t, "SandboxMetrics after StopSandbox", err, errdefs.ErrUnavailable)
 	_, err = b.ShutdownSandbox(t.Context(), &sandboxpb.ShutdownSandboxRequest{SandboxId: "pod"})
 	is(t, "ShutdownSandbox", err, nil)
-	<-b.shutdown
+	leaktest.Receive(t, b.shutdown)
 }
 
 func (b *bench) expectState(t *testing.T, want string) {

@@ -17,6 +17,8 @@ import (
 	"github.com/containerd/containerd/api/types/task"
 	"github.com/containerd/errdefs"
 	"golang.org/x/sys/unix"
+
+	"github.com/katapod/katapod/internal/leaktest"
 )
 
 func TestLifeOfALoneContainer(t *testing.T) {
@@ -46,7 +48,7 @@ func TestLifeOfALoneContainer(t *testing.T) {
 	if _, err := b.Shutdown(t.Context(), &taskapi.ShutdownRequest{}); err != nil {
 		t.Fatal(err)
 	}
-	<-b.shutdown
+	leaktest.Receive(t, b.shutdown)
 }
 
 func TestEventsHaveAllFields(t *testing.T) {
@@ -149,7 +151,7 @@ func TestPod(t *testing.T) {
 	if _, err := b.Shutdown(t.Context(), &taskapi.ShutdownRequest{ID: "pod"}); err != nil {
 		t.Fatal(err)
 	}
-	<-b.shutdown
+	leaktest.Receive(t, b.shutdown)
 }
 
 func TestAnExitNeverOvertakesItsStart(t *testing.T) {

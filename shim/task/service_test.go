@@ -22,6 +22,8 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 	"google.golang.org/protobuf/proto"
+
+	"github.com/katapod/katapod/internal/leaktest"
 )
 
 func TestDeathOfTheVM(t *testing.T) {
@@ -81,7 +83,7 @@ func TestAContainerThatIsNotCreatedEndsItsPod(t *testing.T) {
 	if _, err := b.Shutdown(t.Context(), &taskapi.ShutdownRequest{}); err != nil {
 		t.Fatal(err)
 	}
-	<-b.shutdown
+	leaktest.Receive(t, b.shutdown)
 }
 
 func TestStateNeverWaits(t *testing.T) {

@@ -12,6 +12,7 @@ import (
 	"github.com/containerd/errdefs"
 
 	"github.com/katapod/katapod/hypervisor"
+	"github.com/katapod/katapod/internal/leaktest"
 )
 
 // TestDrawingIsTheTable compares the package comment with the code.
@@ -48,7 +49,7 @@ func TestOrdinaryLife(t *testing.T) {
 	must(t, c.MustRun("pause"))
 	cause := errors.New("the VMM died")
 	c.End(hypervisor.Exit{Cause: cause})
-	<-c.Done()
+	leaktest.Receive(t, c.Done())
 	if e := c.Exit(); e.Cause != cause || e.At.IsZero() {
 		t.Errorf("exit %+v, want the cause and a time", e)
 	}
@@ -82,7 +83,7 @@ func TestStopHasNoCause(t *testing.T) {
 	if was := c.Stopping(); was != Created {
 		t.Errorf("was %s", was)
 	}
-	<-c.Done()
+	leaktest.Receive(t, c.Done())
 	if c.Exit().Cause != nil {
 		t.Error("a stop before the start has a cause")
 	}

@@ -42,7 +42,7 @@ func testExec(t *testing.T, d *dockerd) {
 
 // testFiles copies files both ways, while the container runs and after it has ended.
 func testFiles(t *testing.T, d *dockerd) {
-	d.up(t, "files", image, "sh", "-c", "echo inside >/make; mv /make /made; trap 'exit 0' TERM; while :; do sleep 0.1; done")
+	d.up(t, "files", image, "sh", "-c", "trap 'exit 0' TERM; echo inside >/make; mv /make /made; while :; do sleep 0.1; done")
 	dir := t.TempDir()
 	into, from := filepath.Join(dir, "into"), filepath.Join(dir, "from")
 	if err := os.WriteFile(into, []byte("outside\n"), 0o640); err != nil {
