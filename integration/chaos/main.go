@@ -30,6 +30,7 @@ type settings struct {
 	cycles    int
 	only      int           // a single cycle to run again, -1 for all
 	most      time.Duration // after which no further cycle begins, 0 for none
+	list      bool          // print what would happen, and do nothing
 }
 
 func main() {
@@ -37,6 +38,7 @@ func main() {
 	flag.StringVar(&s.out, "out", "out", "the project's build output")
 	flag.StringVar(&s.name, "name", "kpnode-chaos", "name of the node; one of each name runs at a time")
 	flag.DurationVar(&s.most, "most", 0, "begin no further cycle after this time; 0 is no bound")
+	flag.BoolVar(&s.list, "list", false, "print the plans of the cycles, and do nothing")
 	flag.Parse()
 	ctx, stop := interrupt.Context()
 	defer stop()
@@ -52,14 +54,20 @@ func run(ctx context.Context, s settings) error {
 		return err
 	}
 	fmt.Printf("CHAOS_SEED=%d CHAOS_N=%d\n", s.seed, s.cycles)
+	first, last := 0, s.cycles-1
+	if s.only >= 0 {
+		first, last = s.only, s.only
+	}
+	if s.list {
+		for i := first; i <= last; i++ {
+			fmt.Println(draw(s.seed, i))
+		}
+		return nil
+	}
 	began := time.Now()
 	suite, err := newSuite(ctx, s)
 	if err != nil {
 		return err
-	}
-	first, last := 0, s.cycles-1
-	if s.only >= 0 {
-		first, last = s.only, s.only
 	}
 	var results []result
 	for i := first; i <= last && ctx.Err() == nil && (s.most == 0 || time.Since(began) < s.most); i++ {

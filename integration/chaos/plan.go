@@ -31,7 +31,7 @@ func draw(seed uint64, cycle int) plan {
 	f := all[deal(len(all), 0)[cycle%len(all)]]
 	allowed := f.allowed()
 	round := cycle / len(all)
-	own := rand.New(rand.NewPCG(seed, uint64(cycle)<<8|1))
+	own := rand.New(rand.NewPCG(seed, uint64(cycle+1)*0x9e3779b97f4a7c15)) // an odd constant that spreads small numbers
 	p := plan{
 		cycle: cycle, fault: f,
 		point: allowed[deal(len(allowed), salt(f.name))[round%len(allowed)]],

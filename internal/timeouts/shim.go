@@ -26,6 +26,9 @@ const (
 	// StuckReader is how long the engine may read nothing of a process that has ended
 	// before its exit is reported nevertheless.
 	StuckReader = 10 * time.Second
+	// ReaderLook is the longest pause between looks whether the engine reads the output
+	// of a process that has ended: nothing tells of it.
+	ReaderLook = 50 * time.Millisecond
 	// LoggerReady is how long a logging program may take to say that it reads.
 	LoggerReady = 10 * time.Second
 	// LoggerEnd is how long it may take to write the rest after the end of its inputs,
@@ -43,6 +46,10 @@ const (
 	// HangUp bounds how long a leaving shim waits for engines to close their
 	// connections. containerd does at once; one that does not is left.
 	HangUp = time.Second
+	// Abandoned is how long a shim without any container waits, after the engine went
+	// away under the Create of its first one, for another engine to do something about
+	// it. One that lives deletes the shim at once.
+	Abandoned = 2 * time.Second
 	// Answers bounds the question whether somebody answers on a shim's socket.
 	Answers = 100 * time.Millisecond
 	// QuietShim is how long the shim waits after an event before it gives memory back,

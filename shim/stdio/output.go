@@ -75,7 +75,7 @@ func (o *output) linger() {
 	defer func() { _ = o.Close() }() // nobody is left to be told
 	over := time.NewTimer(timeouts.StuckReader)
 	defer over.Stop()
-	for look := time.Millisecond; !o.isRead(); look = min(2*look, 50*time.Millisecond) {
+	for look := time.Millisecond; !o.isRead(); look = min(2*look, timeouts.ReaderLook) {
 		timer := time.NewTimer(look)
 		select {
 		case <-timer.C:

@@ -49,6 +49,7 @@ func (s *Service) createTask(ctx context.Context, r *taskapi.CreateTaskRequest) 
 	if err != nil {
 		s.settle(r.ID, nil)
 		logFailure(ctx, err)
+		s.leaveIfAbandoned(ctx)
 		return nil, err
 	}
 	p := c.init()
