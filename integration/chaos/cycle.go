@@ -124,7 +124,7 @@ func (c *cycle) strike(ctx context.Context) {
 	c.hit.err = c.plan.fault.strike(ctx, c)
 	c.hit.at = time.Now()
 	close(c.hit.done)
-	if c.plan.fault.lift == nil || errors.Is(c.hit.err, errNoTarget) {
+	if c.plan.fault.lift == nil || c.hit.err != nil {
 		return
 	}
 	select {

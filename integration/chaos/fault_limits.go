@@ -7,7 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"strings"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -63,19 +65,52 @@ func (c *cycle) limitMemory(pid int) error {
 // limit sets the soft limit of a process, and keeps the one it had.
 func (c *cycle) limit(pid, resource int, most uint64) error {
 	var was unix.Rlimit
-	if err := unix.Prlimit(pid, resource, nil, &was); err != nil {
+	err := asOwner(pid, func() error { return unix.Prlimit(pid, resource, nil, &was) })
+	if err != nil {
 		return limitError(pid, err)
 	}
 	c.struck.pid, c.struck.limit = pid, was
-	return limitError(pid, unix.Prlimit(pid, resource, &unix.Rlimit{Cur: min(most, was.Max), Max: was.Max}, nil))
+	return c.setLimit(resource, unix.Rlimit{Cur: min(most, was.Max), Max: was.Max})
 }
 
+// unlimit gives back what limit took; a process that is gone is fine.
 func (c *cycle) unlimit(resource int) error {
-	err := limitError(c.struck.pid, unix.Prlimit(c.struck.pid, resource, &c.struck.limit, nil))
-	if errors.Is(err, errNoTarget) {
-		return nil
+	if err := c.setLimit(resource, c.struck.limit); !errors.Is(err, errNoTarget) {
+		return err
 	}
-	return err
+	return nil
+}
+
+func (c *cycle) setLimit(resource int, to unix.Rlimit) error {
+	pid := c.struck.pid
+	return limitError(pid, asOwner(pid, func() error { return unix.Prlimit(pid, resource, &to, nil) }))
+}
+
+// asOwner calls fn as the user of a process: without CAP_SYS_RESOURCE, only a process's own user may change its limits.
+func asOwner(pid int, fn func() error) error {
+	info, err := os.Stat(fmt.Sprintf("/proc/%d/cmdline", pid))
+	if err != nil {
+		return unix.ESRCH
+	}
+	owner, known := info.Sys().(*syscall.Stat_t)
+	if !known || owner.Uid == 0 {
+		return fn()
+	}
+	result := make(chan error, 1)
+	go func() {
+		// The thread ends with the goroutine, and its user with it.
+		runtime.LockOSThread()
+		for _, id := range []struct{ call, to uintptr }{
+			{unix.SYS_SETRESGID, uintptr(owner.Gid)}, {unix.SYS_SETRESUID, uintptr(owner.Uid)},
+		} {
+			if _, _, errno := unix.RawSyscall(id.call, id.to, id.to, id.to); errno != 0 {
+				result <- errno
+				return
+			}
+		}
+		result <- fn()
+	}()
+	return <-result
 }
 
 func limitError(pid int, err error) error {

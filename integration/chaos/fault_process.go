@@ -56,7 +56,11 @@ func stopShim(ctx context.Context, c *cycle) error {
 	}
 	c.struck.pid = pid
 	c.states.suspend()
-	return signal(pid, unix.SIGSTOP)
+	if err := signal(pid, unix.SIGSTOP); err != nil {
+		c.states.resume()
+		return err
+	}
+	return nil
 }
 
 func continueShim(_ context.Context, c *cycle) error {
