@@ -9,7 +9,6 @@ import (
 	"os"
 	"runtime"
 	"strings"
-	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -50,16 +49,21 @@ func exhaustVMMMemory(ctx context.Context, c *cycle) error {
 func returnMemory(_ context.Context, c *cycle) error { return c.unlimit(unix.RLIMIT_AS) }
 
 func (c *cycle) limitMemory(pid int) error {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	if err != nil {
-		return errNoTarget
-	}
-	var kib uint64
-	_, rest, _ := strings.Cut(string(text), "VmSize:")
-	if _, err := fmt.Sscan(rest, &kib); err != nil {
+	kib := fromStatus(pid, "VmSize:")
+	if kib == 0 {
 		return errNoTarget // it is ending
 	}
 	return c.limit(pid, unix.RLIMIT_AS, kib<<10)
+}
+
+// fromStatus reads the first number of a line of proc_pid_status(5), 0 when there is none.
+func fromStatus(pid int, line string) (number uint64) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err == nil {
+		_, rest, _ := strings.Cut(string(text), line)
+		_, _ = fmt.Sscan(rest, &number) // 0 if it is something else
+	}
+	return number
 }
 
 // limit sets the soft limit of a process, and keeps the one it had.
@@ -88,12 +92,8 @@ func (c *cycle) setLimit(resource int, to unix.Rlimit) error {
 
 // asOwner calls fn as the user of a process: without CAP_SYS_RESOURCE, only a process's own user may change its limits.
 func asOwner(pid int, fn func() error) error {
-	info, err := os.Stat(fmt.Sprintf("/proc/%d/cmdline", pid))
-	if err != nil {
-		return unix.ESRCH
-	}
-	owner, known := info.Sys().(*syscall.Stat_t)
-	if !known || owner.Uid == 0 {
+	uid, gid := fromStatus(pid, "Uid:"), fromStatus(pid, "Gid:")
+	if uid == 0 {
 		return fn()
 	}
 	result := make(chan error, 1)
@@ -101,7 +101,7 @@ func asOwner(pid int, fn func() error) error {
 		// The thread ends with the goroutine, and its user with it.
 		runtime.LockOSThread()
 		for _, id := range []struct{ call, to uintptr }{
-			{unix.SYS_SETRESGID, uintptr(owner.Gid)}, {unix.SYS_SETRESUID, uintptr(owner.Uid)},
+			{unix.SYS_SETRESGID, uintptr(gid)}, {unix.SYS_SETRESUID, uintptr(uid)},
 		} {
 			if _, _, errno := unix.RawSyscall(id.call, id.to, id.to, id.to); errno != 0 {
 				result <- errno
