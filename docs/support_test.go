@@ -61,6 +61,7 @@ func features() []feature {
 		{"User namespaces of pods (`hostUsers: false`)", critest("agent/sandboxns", "TestMappedNamespaces")},
 		{"Statistics, limits, out-of-memory kills", tested("integration", "TestPodLoad", "TestPodStats", "TestPodUpdate", "TestPodOOM", "TestPodMemory")},
 		{"A restart of containerd, the death of a VM or a shim", tested("integration", "TestContainerdRestart", "TestVMDeath", "TestShimDeath")},
+		{"containerd killed, or upgraded from 1.7 to 2.4, under pods that run", engine("containerd", "TestContainerd", "TestUpgrade")},
 		{"vhost-net", nested("sandbox", "TestVMVhostNet")},
 		{"Devices by VFIO", unbuilt("hypervisor.qemu.hot_plug_vfio")},
 		{"Memory that comes and goes by virtio-mem", unbuilt("hypervisor.qemu.enable_virtio_mem")},
