@@ -105,6 +105,10 @@ engines: build guest node ## Run the tests under each engine: containerd 1.7 to 
 chaos: build guest node ## Kill, stop, starve pods at every step of their life (CHAOS_N, CHAOS_SEED, CHAOS_CYCLE)
 	go run ./integration/chaos
 
+.PHONY: security
+security: build guest node ## Attack running pods: what a container, a guest and a VMM that was taken over can reach
+	go test -v -count=1 -timeout 20m ./integration/security
+
 .PHONY: critest
 critest: build guest node ## Run the CRI conformance suite, with and without a pause container
 	go run ./integration/critest $(CRITEST_FLAGS)

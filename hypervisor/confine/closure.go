@@ -7,6 +7,7 @@ import (
 	"context"
 	"debug/elf"
 	"fmt"
+	"os"
 	"os/exec"
 	"slices"
 	"strings"
@@ -14,9 +15,8 @@ import (
 	"github.com/katapod/katapod/internal/timeouts"
 )
 
-// LoaderCache tells the dynamic loader where libraries are, ld.so(8). A program that is
-// dynamically linked may need it.
-const LoaderCache = "/etc/ld.so.cache"
+// loaderCache tells the dynamic loader where libraries are, ld.so(8).
+const loaderCache = "/etc/ld.so.cache"
 
 // Libraries lists the files that the dynamic loader reads to run a program, with the
 // program and the loader themselves. A program that is statically linked, or that is no
@@ -41,6 +41,9 @@ func Libraries(ctx context.Context, program string) ([]string, error) {
 		if name := libraryIn(line); name != "" && !slices.Contains(files, name) {
 			files = append(files, name)
 		}
+	}
+	if _, err := os.Stat(loaderCache); err == nil {
+		files = append(files, loaderCache)
 	}
 	return files, nil
 }

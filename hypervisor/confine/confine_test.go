@@ -85,6 +85,9 @@ func TestRootHoldsWhatWasPutThere(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer own.Close()
+	if err := root.Device(os.DevNull, user); err != nil {
+		t.Fatal(err)
+	}
 	script := fmt.Sprintf(`read a <%s; echo "open $a"; read a <%s; echo "copied $a"
 ( read a <%s ) 2>/dev/null || echo no hidden
 ( echo x >%s ) 2>/dev/null || echo no write
@@ -92,14 +95,15 @@ func TestRootHoldsWhatWasPutThere(t *testing.T) {
 echo mine >/own && echo written
 for f in /*; do echo "$f"; done
 ( read a </proc/self/status ) 2>/dev/null || echo no proc
+( read a </etc/passwd ) 2>/dev/null || echo no passwd
 echo pid $$`, open, secret, hidden, open)
 	got := say(t, Process{User: user, Root: root}, script, Bind{From: open}, Bind{From: secret})
-	for _, want := range []string{"open o", "copied s", "no hidden", "no write", "no new file", "written", "no proc", "pid 1", "/own\n"} {
+	for _, want := range []string{"open o", "copied s", "no hidden", "no write", "no new file", "written", "no proc", "no passwd", "pid 1", "/own\n"} {
 		if !strings.Contains(got, want) {
 			t.Errorf("%q is not in what it says:\n%s", want, got)
 		}
 	}
-	for _, gone := range []string{"/etc\n", "/run\n", "/home\n", "/dev\n"} {
+	for _, gone := range []string{"/run\n", "/home\n", "/var\n", "nonexistent"} {
 		if strings.Contains(got, gone) {
 			t.Errorf("%q is there:\n%s", gone, got)
 		}

@@ -38,16 +38,13 @@ const (
 // rootFor makes QEMU's root directory: its program with libraries and firmware, which
 // keep their names, the guest's kernel, and devices that it opens by name.
 func rootFor(ctx context.Context, cfg hypervisor.Config, accelerator string) (*confine.Root, error) {
-	needs, err := knownProgram(ctx, cfg.Binary)
+	needs, err := confine.KnownNeeds(ctx, findingsDir, cfg.Binary, findNeeds)
+	if err != nil {
+		return nil, fmt.Errorf("find out what QEMU needs: %w", err)
+	}
+	root, err := confine.NewRoot(needs.Binds()...)
 	if err != nil {
 		return nil, err
-	}
-	root, err := confine.NewRoot()
-	if err != nil {
-		return nil, err
-	}
-	for _, path := range needs.paths() {
-		root.Bind(confine.Bind{From: path})
 	}
 	root.Bind(confine.Bind{From: cfg.Kernel, At: kernelFile})
 	if cfg.Initrd != "" {

@@ -18,7 +18,8 @@ type Config struct {
 	// Socket is the path of the unix socket to listen on, at most 107 bytes. It
 	// must not exist; [Daemon.Stop] removes it.
 	Socket string
-	// SharedDir is the directory that the guest sees.
+	// SharedDir is the directory that the guest sees. The guest cannot write to it, but
+	// to what is mounted below it.
 	SharedDir string
 	// Cache says how long the guest may trust what it has read: "auto",
 	// "always", or "never", for which "none" is another name. Empty is "auto".

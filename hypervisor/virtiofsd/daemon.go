@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"sync"
 	"syscall"
 
@@ -90,6 +91,10 @@ func openFiles() (uint64, error) {
 }
 
 func spawn(c Config, args []string, root *confine.Root) (*Daemon, error) {
+	binary, err := filepath.EvalSymlinks(c.Binary) // Its root directory has no links.
+	if err != nil {
+		return nil, fmt.Errorf("find virtiofsd: %w", err)
+	}
 	listener, err := net.ListenUnix("unix", &net.UnixAddr{Name: c.Socket, Net: "unix"})
 	if err != nil {
 		return nil, fmt.Errorf("listen for virtiofsd: %w", err)
@@ -101,7 +106,7 @@ func spawn(c Config, args []string, root *confine.Root) (*Daemon, error) {
 		return nil, errors.Join(fmt.Errorf("hand on virtiofsd's socket: %w", err), os.Remove(c.Socket))
 	}
 	defer file.Close()
-	d := &Daemon{cmd: exec.Command(c.Binary, args...), socket: c.Socket, log: tail.New(logTail), done: make(chan struct{})}
+	d := &Daemon{cmd: exec.Command(binary, args...), socket: c.Socket, log: tail.New(logTail), done: make(chan struct{})}
 	d.cmd.Dir, d.cmd.Env = "/", []string{}
 	d.cmd.Stderr, d.cmd.Stdout = d.log, d.log
 	d.cmd.ExtraFiles = []*os.File{file}

@@ -5,6 +5,7 @@ package virtiofsd
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -18,30 +19,29 @@ const sharedAt = "/share"
 
 // rootFor makes the daemon's root directory: its program with libraries, the shared
 // directory, and what it reads at its start. What is mounted below the shared directory
-// later appears there.
+// later appears there, and can be written to as its own mount says. The shared directory
+// itself cannot: the runtime makes mount points there, by names that a guest could
+// otherwise have taken before with links to elsewhere.
 func rootFor(ctx context.Context, c Config, f flavor) (*confine.Root, error) {
-	files, err := confine.Libraries(ctx, c.Binary)
+	needs, err := confine.KnownNeeds(ctx, c.Findings, c.Binary, func(ctx context.Context, program string) (confine.Needs, error) {
+		files, err := confine.Libraries(ctx, program)
+		return confine.NeedsOf(files...), err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("find out what virtiofsd needs: %w", err)
+	}
+	root, err := confine.NewRoot(confine.Bind{From: c.SharedDir, At: sharedAt, Tree: true})
 	if err != nil {
 		return nil, err
 	}
-	root, err := confine.NewRoot(confine.Bind{From: c.SharedDir, At: sharedAt, Writable: true, Tree: true})
-	if err != nil {
-		return nil, err
-	}
-	for _, path := range files {
-		root.Bind(confine.Bind{From: path})
-	}
+	root.Bind(needs.Binds()...)
 	// Before they mount a /proc of their own, the daemon in C looks at the bound of open
 	// files, and the one in Rust at itself.
 	early := "/proc/sys/fs/file-max"
 	if f.rust {
 		early = "/proc"
 	}
-	for _, path := range []string{confine.LoaderCache, early} {
-		if _, err := os.Stat(path); err == nil {
-			root.Bind(confine.Bind{From: path})
-		}
-	}
+	root.Bind(confine.Bind{From: early})
 	if err := root.Device(os.DevNull, 0); err != nil {
 		return nil, errors.Join(err, root.Close())
 	}

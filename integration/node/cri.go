@@ -20,6 +20,7 @@ type Pod struct {
 	Annotations map[string]string
 	Ports       []Port
 	HostNetwork bool // in the node's network namespace
+	Privileged  bool // may have privileged containers
 	SharePID    bool // one PID namespace for all containers
 	Hostname    string
 	Sysctls     map[string]string
@@ -146,7 +147,7 @@ func (n *Node) writePod(p Pod) (string, error) {
 	namespaces := p.namespaces()
 	linux := map[string]any{
 		"cgroup_parent":    "/" + n.Name(),
-		"security_context": map[string]any{"namespace_options": namespaces},
+		"security_context": map[string]any{"namespace_options": namespaces, "privileged": p.Privileged},
 		"sysctls":          p.Sysctls,
 	}
 	if p.CPUQuota > 0 || p.Memory > 0 {

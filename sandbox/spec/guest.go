@@ -88,14 +88,16 @@ const (
 	annotationBundle = "io.katacontainers.pkg.oci.bundle_path"
 	annotationLogDir = "io.kubernetes.cri.sandbox-log-directory"
 	annotationCRIO   = "io.kubernetes.cri-o."
+	annotationNerd   = "nerdctl/"
 )
 
 // annotations go along, since tools in the guest may read them, but for those
 // about the host.
 func annotations(in, out *specs.Spec, _ Env) error {
 	out.Annotations = maps.Clone(in.Annotations)
-	maps.DeleteFunc(out.Annotations, func(key, _ string) bool {
-		return strings.HasPrefix(key, annotationConfig) || strings.HasPrefix(key, annotationCRIO) ||
+	maps.DeleteFunc(out.Annotations, func(key, value string) bool {
+		// A path that somebody else wrote down is most likely the host's as well.
+		return strings.HasPrefix(value, "/") || strings.HasPrefix(key, annotationNerd) || strings.HasPrefix(key, annotationConfig) || strings.HasPrefix(key, annotationCRIO) ||
 			key == annotationBundle || key == annotationLogDir
 	})
 	return nil

@@ -158,6 +158,7 @@ func TestAnnotations(t *testing.T) {
 		"mine": "yes", "io.katacontainers.config.hypervisor.kernel": "/k", "io.katacontainers.config_path": "/c",
 		"io.katacontainers.pkg.oci.bundle_path": "/b", "io.kubernetes.cri.sandbox-log-directory": "/l",
 		"io.kubernetes.cri-o.MountPoint": "/m", "io.kubernetes.cri.container-name": "app",
+		"nerdctl/mounts": `[{"Source":"/var/lib/secret"}]`, "another/engine": "/var/lib/another",
 	}
 	out := convert(t, in, env())
 	if len(out.Annotations) != 2 || out.Annotations["mine"] != "yes" || out.Annotations["io.kubernetes.cri.container-name"] != "app" {

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package security
+
+import (
+	"context"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/katapod/katapod/integration/images"
+	"github.com/katapod/katapod/integration/node"
+)
+
+// restrict starts a container with as little as CRI can leave it.
+func restrict(ctx context.Context, t *testing.T) string {
+	t.Helper()
+	id, err := shared.StartContainer(ctx, shared.b.id, shared.b.spec, node.Container{
+		Name: "restricted", Image: images.Busybox, Args: []string{"probe", "pause"},
+		Linux: map[string]any{
+			"resources": map[string]any{"unified": map[string]string{"pids.max": "12"}},
+			"security_context": map[string]any{
+				"no_new_privs": true, "seccomp": map[string]any{"profile_type": 0},
+				"capabilities": map[string]any{"drop_capabilities": []string{"ALL"}},
+				"masked_paths": []string{"/proc/keys", "/etc/passwd", "/etc/ssl"}, "readonly_paths": []string{"/proc/sys", "/tmp"},
+			},
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		clean, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
+		defer cancel()
+		if _, err := shared.Crictl(clean, "rm", "--force", id); err != nil {
+			t.Error(err)
+		}
+	})
+	return id
+}
+
+// Each setting of a container is broken where it holds, and the same is done in a privileged container to see that
+// it is the setting which forbids it.
+func TestSettingsHold(t *testing.T) {
+	ctx := begin(t)
+	restricted := restrict(ctx, t)
+	const addKey = "248" // the system call, on x86-64
+	for _, c := range []struct{ name, script, holds, free string }{
+		{"seccomp", "probe try call:" + addKey, "EPERM", "EFAULT"},
+		{"seccomp filters", "grep Seccomp: /proc/self/status", "\t2", "\t0"},
+		{"capability to change owners", "probe try chown:/dev/shm", "EPERM", "ok"},
+		{"capability to make devices", "probe try device:/dev/shm/d; rm -f /dev/shm/d", "EPERM", "ok"},
+		{"capability for raw sockets", "probe try socket:raw", "EPERM", "ok"},
+		{"capability to mount", "probe try mount:/mnt; umount /mnt 2>/dev/null", "EPERM", "ok"},
+		{"no new privileges", "grep NoNewPrivs /proc/self/status", "\t1", "\t0"},
+		{"masked file", "cat /etc/passwd | wc -c", "0\n", ""},
+		{"read-only path", "probe try create:/tmp/x", "EROFS", "ok"},
+		{"read-only sysctl", "probe try write:/proc/sys/kernel/domainname", "EROFS", "ok"},
+		{"pids", "for i in $(seq 30); do sleep 1 & done; wait", "fork", ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if got := shIn(ctx, t, restricted, c.script); !strings.Contains(got, c.holds) {
+				t.Errorf("where it is forbidden: %q, want %q", got, c.holds)
+			}
+			if c.free == "" {
+				return
+			}
+			if got := shared.a.sh(ctx, t, c.script); !strings.Contains(got, c.free) {
+				t.Errorf("where it is allowed: %q, want %q", got, c.free)
+			}
+		})
+	}
+}
+
+// A container that may make devices cannot open those that it was not given.
+func TestDeviceRulesHold(t *testing.T) {
+	ctx := begin(t)
+	const script = `set -- $(cat /sys/class/block/vda/dev | tr : ' '); mknod /dev/shm/disk b $1 $2; probe try read:/dev/shm/disk; rm -f /dev/shm/disk`
+	if got := shared.b.sh(ctx, t, script); !strings.Contains(got, "EPERM") {
+		t.Errorf("the guest's disk is read: %q", got)
+	}
+	if got := shared.a.sh(ctx, t, script); !strings.Contains(got, "ok") {
+		t.Errorf("a privileged container cannot read the guest's disk: %q", got)
+	}
+}
+
+// Without no_new_privs a set-user-id program raises, with it it does not, and the user is the one that was asked for.
+func TestUserHolds(t *testing.T) {
+	ctx := begin(t)
+	const script = "cp /bin/probe /dev/shm/raise; chmod 4755 /dev/shm/raise; cp /bin/probe /raise && chmod 4755 /raise; probe as 1000 /raise euid; rm -f /dev/shm/raise"
+	if got := shared.b.sh(ctx, t, script); !strings.HasSuffix(strings.TrimSpace(got), "0") {
+		t.Errorf("a set-user-id program does not raise: %q", got)
+	}
+	id, err := shared.StartContainer(ctx, shared.b.id, shared.b.spec, node.Container{
+		Name: "user", Image: images.Busybox, Args: []string{"probe", "pause"},
+		Linux: map[string]any{"security_context": map[string]any{
+			"run_as_user": map[string]any{"value": 1000}, "run_as_group": map[string]any{"value": 2000}, "no_new_privs": true,
+		}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := shIn(ctx, t, id, "id -u; id -g; probe try setuid:0 read:/etc/shadow create:/x"); !strings.HasPrefix(got, "1000\n2000\n") || strings.Contains(got, " ok") {
+		t.Errorf("user 1000 says %q", got)
+	}
+	if _, err := shared.Crictl(ctx, "rm", "--force", id); err != nil {
+		t.Error(err)
+	}
+}
+
+// What cannot be honoured is refused or reported, never dropped in silence.
+func TestProfilesAreReported(t *testing.T) {
+	ctx := begin(t)
+	out, err := shared.Ctr(ctx, "run", "--rm", "--runtime", "io.containerd.kata.v2", "--apparmor-profile", "sec-profile", images.Busybox, "sec-apparmor", "true")
+	if err != nil {
+		if !strings.Contains(err.Error(), "apparmor") && !strings.Contains(strings.ToLower(err.Error()), "profile") {
+			t.Errorf("an AppArmor profile is refused without being named: %v", err)
+		}
+		return
+	}
+	log, err := os.ReadFile(shared.Log())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(log), "sec-profile") || !strings.Contains(string(log), "is dropped") {
+		t.Errorf("an AppArmor profile was dropped in silence: %s", out)
+	}
+}

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package security
+
+import (
+	"bytes"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/katapod/katapod/integration/images"
+	"github.com/katapod/katapod/integration/node"
+)
+
+// outsideIntact checks what lies beside a pod's volume on the host.
+func outsideIntact(t *testing.T, p *pod) {
+	t.Helper()
+	entries, err := os.ReadDir(p.outside)
+	if err != nil || len(entries) != 1 {
+		t.Errorf("outside the volume of %s are %v, error %v", p.spec.Name, entries, err)
+	}
+	if text, err := os.ReadFile(filepath.Join(p.outside, "secret")); err != nil || string(text) != secret {
+		t.Errorf("the file outside holds %q, error %v", text, err)
+	}
+}
+
+// Links that a container makes in its root and in a volume lead to what they name in the guest.
+func TestLinksStayInside(t *testing.T) {
+	ctx := begin(t)
+	for _, p := range []*pod{shared.a, shared.b} {
+		for _, dir := range []string{"/volume", ""} {
+			got := p.sh(ctx, t, `cd `+dir+`/ && mkdir -p links && cd links
+ln -sf `+p.outside+`/secret absolute; ln -sf ../../outside/secret up; ln -sf /proc/1/root`+p.outside+`/secret root; ln -sfn `+p.outside+` dir; ln -sfn ../../outside updir
+for i in absolute up root dir/secret updir/secret ../../../../../../..`+p.outside+`/secret; do cat $i; echo x >$i; rm -f $i; done
+for i in dir updir; do touch $i/new; mkdir $i/made; done
+ln /etc/file `+dir+`/hard; ln absolute hardlink; cat hardlink`)
+			if strings.Contains(got, secret) {
+				t.Errorf("%s reads the host's file from %q: %s", p.spec.Name, dir, got)
+			}
+		}
+		outsideIntact(t, p)
+	}
+}
+
+// A guest that mounts the whole share itself, as a hostile kernel can, cannot put anything where the runtime makes
+// mount points, and finds nothing but its own pod's.
+func TestShareItselfIsReadOnly(t *testing.T) {
+	ctx := begin(t)
+	got := shared.a.sh(ctx, t, `mkdir -p /tmp/share && mount -t virtiofs kataShared /tmp/share && echo mounted; cd /tmp/share
+ln -s `+shared.a.outside+` link && echo MADE link; mkdir dir && echo MADE dir; touch file && echo MADE file; mkfifo fifo && echo MADE fifo
+mknod node b 8 0 && echo MADE node; for i in *; do mv $i moved-$i 2>/dev/null && echo MOVED $i; rmdir $i 2>/dev/null && echo REMOVED $i; done
+for i in *; do echo "has $i"; ls -la $i | head -3; done; cat ../../etc/shadow; cat /tmp/share/../../../../../..`+shared.a.outside+`/secret
+cd /; umount /tmp/share`)
+	if !strings.Contains(got, "mounted") || !strings.Contains(got, "has ") {
+		t.Fatalf("the share could not be looked at: %s", got)
+	}
+	for _, bad := range []string{"MADE", "MOVED", "REMOVED", secret, shared.b.main, shared.b.id} {
+		if strings.Contains(got, bad) {
+			t.Errorf("a guest with the whole share: %q in %s", bad, got)
+		}
+	}
+	outsideIntact(t, shared.a)
+}
+
+// FIFOs, sockets and devices on a volume are the guest's to open; the runtime does not stumble over them, and makes
+// and removes containers that have the volume as before.
+func TestSpecialFilesStayInside(t *testing.T) {
+	ctx := begin(t)
+	got := shared.a.sh(ctx, t, `cd /volume && mkfifo fifo && mknod host b 254 0 && mknod null c 1 3 && ln -s fifo loop && ln -s loop2 loop2
+head -c 4 host | od -An -tx1; cat null; rm -f /etc/file; mv /etc/file /etc/other; ln -sf /volume/fifo /etc/file; ls -la /etc/file`)
+	if strings.Contains(got, "-> ") && strings.Contains(got, "/etc/file ->") {
+		t.Errorf("a bound file was replaced by a link: %s", got)
+	}
+	if info, err := os.Lstat(shared.a.file); err != nil || !info.Mode().IsRegular() {
+		t.Errorf("the file of the host is %v, error %v", info, err)
+	}
+	began := time.Now()
+	id, err := shared.StartContainer(ctx, shared.a.id, shared.a.spec, node.Container{
+		Name: "second", Image: images.Busybox, Args: []string{"probe", "pause"},
+		Mounts: []node.Mount{{ContainerPath: "/volume", HostPath: shared.a.volume}, {ContainerPath: "/etc/file", HostPath: shared.a.file}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := shared.Crictl(ctx, "rm", "--force", id); err != nil {
+		t.Error(err)
+	}
+	t.Logf("a second container came and went in %v", time.Since(began))
+	info, err := os.Lstat(filepath.Join(shared.a.volume, "fifo"))
+	if err != nil || info.Mode()&fs.ModeNamedPipe == 0 {
+		t.Errorf("the FIFO is %v, error %v", info, err)
+	}
+	outsideIntact(t, shared.a)
+}
+
+// A container's root on the share is its own: what it makes there under the names of the runtime's own mount points,
+// before another container comes, stays there.
+func TestRootStaysInside(t *testing.T) {
+	ctx := begin(t)
+	_ = shared.b.sh(ctx, t, `mkdir -p /rootfs /proc2; ln -s `+shared.b.outside+` /rootfs/etc; rm -rf /etc/hosts /etc/resolv.conf; ln -sf `+shared.b.outside+`/secret /new
+mv /volume /moved; rm -rf /volume/*; ln -sfn `+shared.b.outside+` /tmp/mnt`)
+	id, err := shared.StartContainer(ctx, shared.b.id, shared.b.spec, node.Container{
+		Name: "next", Image: images.Busybox, Args: []string{"probe", "pause"},
+		Mounts: []node.Mount{{ContainerPath: "/rootfs/etc/deep", HostPath: shared.b.volume}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := shared.Crictl(ctx, "rm", "--force", id); err != nil {
+		t.Error(err)
+	}
+	outsideIntact(t, shared.b)
+	ledger, err := os.ReadFile(filepath.Join(shared.b.state(t), "ledger"))
+	if err != nil || bytes.Contains(ledger, []byte(shared.b.outside)) {
+		t.Errorf("the ledger names what is outside, error %v", err)
+	}
+}
