@@ -59,3 +59,37 @@ func TestVMIsConfined(t *testing.T) {
 		}
 	}
 }
+
+// TestVMCannotWriteToItsImage has the guest's root write to its disk, and to the share
+// itself, and compares.
+func TestVMCannotWriteToItsImage(t *testing.T) {
+	dir := tempDir(t)
+	image := erofsImage(t)
+	before := digest(t, image)
+	vm := New(hypervisor.Config{
+		ID: "image", Dir: dir, Binary: hypervisortest.QEMU(t), Kernel: hypervisortest.Kernel(t),
+		Image: image, ImageType: "erofs", VCPUs: 1, MemoryMiB: 256, Shares: []hypervisor.Share{share(t, dir)},
+	})
+	t.Cleanup(func() { _ = vm.Stop(context.Background()) })
+	if err := vm.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := ask(t, vm, "cat /sys/class/block/vda/ro"); got != "1\n" {
+		t.Errorf("the guest takes its disk for one it may write to: %q", got)
+	}
+	if got := ask(t, vm, "write /dev/vda rubbish"); got == "" {
+		t.Error("the guest wrote to its disk")
+	}
+	if got := ask(t, vm, "mount kataShared virtiofs /mnt") + ask(t, vm, "write /mnt/evil x"); !strings.Contains(got, "read-only") {
+		t.Errorf("making a file in the share itself: %q", got)
+	}
+	if got := ask(t, vm, "cat /mnt/hello"); got != "from the host" {
+		t.Errorf("the share: %q", got)
+	}
+	if err := vm.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if digest(t, image) != before {
+		t.Error("the image was changed")
+	}
+}

@@ -11,17 +11,15 @@ import (
 	"testing"
 )
 
-// The guest's root image is one file for all pods. Whoever is root in a guest cannot write to it.
+// The guest's root image is one file for all pods. What all the tests do in guests leaves its bytes as they are; that
+// the guest's root cannot write to the disk itself is tested with the driver (TestVMCannotWriteToItsImage).
 func TestRootImageStaysAsItIs(t *testing.T) {
 	ctx := begin(t)
 	image := filepath.Join(shared.Out, "guest/katapod.img")
 	before := digest(t, image)
-	got := shared.a.sh(ctx, t, `set -- $(cat /sys/class/block/vda/dev | tr : ' '); mknod /tmp/vda b $1 $2
-head -c 4 /tmp/vda >/dev/null && echo readable
-blockdev --setrw /tmp/vda
-dd if=/dev/zero of=/tmp/vda bs=4096 count=16 conv=fsync && echo WRITTEN
-sync`)
-	if !strings.Contains(got, "readable") || strings.Contains(got, "WRITTEN") {
+	got := shared.a.sh(ctx, t, `set -- $(cat /sys/class/block/vda/dev | tr : ' '); mknod /dev/shm/vda b $1 $2
+cat /sys/class/block/vda/ro; dd if=/dev/zero of=/dev/shm/vda bs=4096 count=16 conv=fsync && echo WRITTEN; rm -f /dev/shm/vda`)
+	if !strings.HasPrefix(got, "1\n") || strings.Contains(got, "WRITTEN") {
 		t.Errorf("writing to the root disk of the guest: %s", got)
 	}
 	if digest(t, image) != before {
@@ -66,10 +64,14 @@ func TestPrivilegedInTheGuest(t *testing.T) {
 	ctx := begin(t)
 	got := shared.a.sh(ctx, t, `grep CapEff /proc/self/status; mkdir -p /tmp/m && mount -t tmpfs x /tmp/m && echo mounted && umount /tmp/m
 ls /sys/class/block; cat /sys/class/block/vda/serial; echo; cat /proc/sys/kernel/random/boot_id; uname -r; ls /sys/class/net`)
-	for _, want := range []string{"CapEff:\t000001ffffffffff", "mounted", "vda", "image", "eth0"} {
+	for _, want := range []string{"mounted", "vda", "image", "eth0"} {
 		if !strings.Contains(got, want) {
 			t.Errorf("a privileged container says %q, without %q", got, want)
 		}
+	}
+	// As many as this machine has itself: CRI gives a container no others.
+	if caps := field(t, os.Getpid(), "CapEff"); !strings.Contains(got, caps) {
+		t.Errorf("a privileged container says %q, without the capabilities %s", got, caps)
 	}
 	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
 	if err != nil {
