@@ -102,6 +102,37 @@ func testCopy(t *testing.T, n nerdctl) {
 	n.WantNothingLeft(t)
 }
 
+// testCopyRunning copies into and out of a container that runs, which nerdctl does through the root directory of the
+// process that it takes for the container's: that of the VMM, where nothing of the host is. It fails, and reaches no
+// file of the host.
+func testCopyRunning(t *testing.T, n nerdctl) {
+	if n.Runtime == engine.Runc {
+		t.Skip("runc's containers are processes of the host, whose root directory is the container's")
+	}
+	const name = "copyrun"
+	dir := t.TempDir()
+	file := filepath.Join(dir, "in")
+	if err := os.WriteFile(file, []byte("of the host\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	n.run(t, append(n.container("--detach", "--name", name), images.Busybox, "probe", "pause")...)
+	n.waitLog(t, name, "waiting", 1)
+	if res := n.try(t, "cp", name+":"+file, filepath.Join(dir, "out")); res.Code == 0 {
+		t.Errorf("a file of the host came out of a container: %q", res.Stdout)
+	}
+	if _, err := os.Lstat(filepath.Join(dir, "out")); !os.IsNotExist(err) {
+		t.Errorf("something was copied out (%v)", err)
+	}
+	if res := n.try(t, "cp", file, name+":"+filepath.Join(dir, "evil")); res.Code == 0 {
+		t.Error("a file was copied into a container that runs, which only the host can have got")
+	}
+	if _, err := os.Lstat(filepath.Join(dir, "evil")); !os.IsNotExist(err) {
+		t.Errorf("a file of the host was written (%v)", err)
+	}
+	n.run(t, "rm", "--force", name)
+	n.WantNothingLeft(t)
+}
+
 // What a VM cannot do is refused before it runs, with what to use instead. runc has no reason to.
 func testRefused(t *testing.T, n nerdctl) {
 	if n.Runtime == engine.Runc {

@@ -78,6 +78,7 @@ func TestNerdctl(t *testing.T) {
 	t.Run("terminal", func(t *testing.T) { testTerminal(t, n) })
 	t.Run("life", func(t *testing.T) { testLife(t, n) })
 	t.Run("copy", func(t *testing.T) { testCopy(t, n) })
+	t.Run("copy while it runs", func(t *testing.T) { testCopyRunning(t, n) })
 	t.Run("refused", func(t *testing.T) { testRefused(t, n) })
 	t.Run("erofs", func(t *testing.T) {
 		n.snapshotter = "erofs"
