@@ -54,10 +54,12 @@ ln /etc/file `+dir+`/hard; ln absolute hardlink; cat hardlink`)
 func TestShareItselfIsReadOnly(t *testing.T) {
 	begin(t)
 	for _, p := range []*pod{shared.a, shared.b} {
+		serving := 0
 		for _, pid := range p.daemons(t) {
 			if field(t, pid, "Seccomp") != "2" {
 				continue // It waits for the one that serves.
 			}
+			serving++
 			root := fmt.Sprintf("/proc/%d/root/", pid)
 			container := root + p.main
 			for what, err := range map[string]error{
@@ -78,6 +80,9 @@ func TestShareItselfIsReadOnly(t *testing.T) {
 					t.Errorf("the share of %s holds %s", p.spec.Name, e.Name())
 				}
 			}
+		}
+		if serving == 0 {
+			t.Errorf("nobody serves the share of %s", p.spec.Name)
 		}
 		outsideIntact(t, p)
 	}
