@@ -22,7 +22,7 @@ func (n *Node) listSockets(context.Context) ([]string, error) {
 	for line := range strings.Lines(string(text)) {
 		const nameField = 7 // proc_net(5): Num RefCount Protocol Flags Type St Inode Path
 		fields := strings.Fields(line)
-		if len(fields) > nameField && fields[0] != "Num" {
+		if len(fields) > nameField && fields[0] != "Num" && !strings.HasPrefix(fields[nameField], n.templates()+"/") {
 			found = append(found, fields[nameField])
 		}
 	}
