@@ -25,6 +25,7 @@ type cycle struct {
 	name       string
 	containers []string // ids of those that were created, in order
 	begun      int      // how many of them were started
+	stopped    bool     // the first was asked to end, and may do so with code 0
 	states     *states
 	waiters    *waiters
 	over       chan struct{} // closed when the life is over

@@ -13,13 +13,14 @@ import (
 
 // The guest is struck from its second container, which is privileged: the kernel starts the program of core_pattern
 // for each process that crashes, as root in the guest's own namespaces, where it can reach the agent, process 1, and
-// the processes of all containers. In the guest's file system it is the container's busybox.
+// the processes of all containers. In the guest's file system it is the container's busybox. The pattern has room for
+// 127 bytes, most of which are the path of the container: so names are short, and applets are links.
 
-func killAgent(ctx context.Context, c *cycle) error { return c.fromCore(ctx, "kill -QUIT 1") }
+func killAgent(ctx context.Context, c *cycle) error { return c.fromCore(ctx, "kill", "-QUIT 1") }
 
 // killInit kills the first process of the first container, and waits until the guest has told of it.
 func killInit(ctx context.Context, c *cycle) error {
-	if err := c.fromCore(ctx, "killall -9 probe"); err != nil {
+	if err := c.fromCore(ctx, "killall", "-9 "+firstProgram); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
@@ -38,10 +39,16 @@ func killInit(ctx context.Context, c *cycle) error {
 }
 
 // fromCore has the guest's kernel run an applet of busybox.
-func (c *cycle) fromCore(ctx context.Context, command string) error {
+func (c *cycle) fromCore(ctx context.Context, applet, words string) error {
+	if len(c.containers) < 2 {
+		return errNoTarget
+	}
 	for _, root := range []string{"/run/kata-containers/shared/containers/", "/run/kata-containers/"} {
-		script := fmt.Sprintf(`echo '|%s%s/rootfs/bin/busybox %s' >/proc/sys/kernel/core_pattern; sleep 9 & kill -SEGV $!; wait`,
-			root, c.containers[1], command)
+		pattern := fmt.Sprintf("|%s%s/rootfs/%s %s", root, c.containers[1], applet, words)
+		if len(pattern) > 127 { // core(5)
+			return fmt.Errorf("the pattern %q is too long", pattern)
+		}
+		script := fmt.Sprintf(`ln -sf bin/busybox /%s; echo '%s' >/proc/sys/kernel/core_pattern; sleep 9 & kill -SEGV $!; wait`, applet, pattern)
 		if err := c.inGuest(ctx, script); err != nil {
 			return err
 		}

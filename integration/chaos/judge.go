@@ -64,13 +64,22 @@ func (c *cycle) judgeDeath(ctx context.Context) {
 	if len(c.plan.fault.codes) == 0 {
 		limit = readLimit
 	}
-	c.judgeContainers(ctx, c.containers[:c.begun], limit)
+	c.judgeContainers(ctx, c.torn(), limit)
 	c.judgeCause()
+}
+
+// torn are the containers that ran when the pod was struck, and were not being stopped: a strike in the guest takes its
+// time, in which the life goes on.
+func (c *cycle) torn() []string {
+	if c.stopped {
+		return c.containers[1:c.begun]
+	}
+	return c.containers[:c.begun]
 }
 
 // judgeEnd looks at a pod whose first container alone was struck.
 func (c *cycle) judgeEnd(ctx context.Context) {
-	if c.wasHit() && !stopping(c.plan.point) {
+	if c.wasHit() && !c.stopped {
 		c.judgeContainers(ctx, c.containers[:1], answerLimit)
 		if !c.running(ctx, c.containers[1]) {
 			c.wrong("the other container of the pod does not run any more")

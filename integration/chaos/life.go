@@ -118,7 +118,12 @@ func (s *suite) podConfig(name string) *cri.PodSandboxConfig {
 }
 
 // first ends with code 0 when it is asked to; second, which never ends by itself, may do what it likes in its guest.
-func (c *cycle) first() *cri.ContainerConfig { return container("one", false, "probe", "pause") }
+func (c *cycle) first() *cri.ContainerConfig {
+	return container("one", false, "sh", "-c", "ln -s /bin/probe /"+firstProgram+" && exec /"+firstProgram+" pause")
+}
+
+// firstProgram is what the first container's process is called; see fromCore for why it is short.
+const firstProgram = "p"
 
 func (c *cycle) second() *cri.ContainerConfig {
 	return container("two", true, "sh", "-c", "while :; do sleep 1; done")
@@ -206,6 +211,7 @@ func (c *cycle) awaitExec(ctx context.Context, w *waiter, runs func() bool) erro
 var errNoExec = errors.New("it should go on")
 
 func (c *cycle) stopFirst(ctx context.Context) error {
+	c.stopped = true
 	_, err := c.runtime.StopContainer(ctx, &cri.StopContainerRequest{ContainerId: c.containers[0], Timeout: 10})
 	return err
 }
