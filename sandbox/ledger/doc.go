@@ -11,8 +11,9 @@
 // already, is no error: an undo is idempotent.
 //
 // A process is the exception: its pid is not known before it exists. Record it
-// at once after the fork, before it does anything that outlives it, and give it
-// a parent-death signal for the gap.
+// at once after the fork, before it does anything that outlives it. One whose
+// owner dies in the gap is found by the pod's cgroup, which it was born in: who
+// replays the ledger kills what is left in there.
 //
 // # File
 //
@@ -27,6 +28,9 @@
 // A pod may live for years: once the file has grown and half of it is struck
 // out, what is held is written to a second file that takes the name of the first.
 // A crash leaves the one or the other under that name; both say the same.
+//
+// A file system without room refuses what is to be acquired, and nothing else: a
+// release counts though it cannot be written, and is written later.
 //
 // The owner holds flock(2) on the file. Replay takes the same lock, so a
 // living owner's things are never undone.
