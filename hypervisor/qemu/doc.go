@@ -4,9 +4,12 @@
 // machine, under KVM where that truly works and under QEMU's own translator
 // (TCG) elsewhere.
 //
-// The process is given file descriptors rather than names: one end of a socket
-// pair each for its control channel (package qmp) and for the guest's console,
-// the listening socket of the guest channel, TAP queues and vhost devices. It
+// The process is confined, see package confine: a user of its own, no capabilities, a
+// root directory with little more than its program. It is given file descriptors
+// rather than names: one end of a socket pair each for its control channel (package
+// qmp) and for the guest's console, the listening socket of the guest channel, disks,
+// the source of random numbers, connections to share daemons, TAP queues and vhost
+// devices. It
 // starts with its vCPUs held; they run once the caller has recorded the process
 // (Config.Spawned) and the control channel answers.
 //

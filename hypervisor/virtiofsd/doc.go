@@ -6,7 +6,9 @@
 // successor in Rust. Which one a binary is, its --help tells.
 //
 // The daemon is given a listening socket as a descriptor, so that the VMM can
-// connect at once and no other process can take the socket's place. It puts
+// connect at once and no other process can take the socket's place. It is confined
+// from its start, see package confine: it sees its libraries and the shared directory,
+// to which itself it cannot write, but to what is mounted below. It puts
 // itself into namespaces of its own, sees nothing but the shared directory, and
 // has its system calls filtered. It ends by itself when the VMM disconnects.
 package virtiofsd
