@@ -30,6 +30,7 @@ type settings struct {
 	cycles    int
 	only      int           // a single cycle to run again, -1 for all
 	most      time.Duration // after which no further cycle begins, 0 for none
+	first     int           // the first cycle of all
 	list      bool          // print what would happen, and do nothing
 }
 
@@ -38,6 +39,7 @@ func main() {
 	flag.StringVar(&s.out, "out", "out", "the project's build output")
 	flag.StringVar(&s.name, "name", "kpnode-chaos", "name of the node; one of each name runs at a time")
 	flag.DurationVar(&s.most, "most", 0, "begin no further cycle after this time; 0 is no bound")
+	flag.IntVar(&s.first, "first", 0, "begin with this cycle")
 	flag.BoolVar(&s.list, "list", false, "print the plans of the cycles, and do nothing")
 	flag.Parse()
 	ctx, stop := interrupt.Context()
@@ -54,7 +56,7 @@ func run(ctx context.Context, s settings) error {
 		return err
 	}
 	fmt.Printf("CHAOS_SEED=%d CHAOS_N=%d\n", s.seed, s.cycles)
-	first, last := 0, s.cycles-1
+	first, last := s.first, s.cycles-1
 	if s.only >= 0 {
 		first, last = s.only, s.only
 	}
