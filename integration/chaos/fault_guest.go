@@ -56,9 +56,11 @@ func (c *cycle) fromCore(ctx context.Context, applet, words string) error {
 	return nil
 }
 
-// panicGuest has the guest's kernel panic for want of memory.
+// panicGuest has the guest's kernel panic for want of memory: in a group that has little, since a whole guest without
+// memory takes its time to give up.
 func panicGuest(ctx context.Context, c *cycle) error {
-	return c.inGuest(ctx, `echo 2 >/proc/sys/vm/panic_on_oom; probe eat 150000000 & probe eat 150000000 & wait`)
+	return c.inGuest(ctx, `echo 2 >/proc/sys/vm/panic_on_oom; mkdir /g; mount -t cgroup2 none /g; mkdir /g/small; `+
+		`echo 20000000 >/g/small/memory.max; echo $$ >/g/small/cgroup.procs; exec probe eat 150000000`)
 }
 
 // fillTmpfs leaves no room in the pod's /dev/shm and in the root file systems of its containers, as far as that is in
