@@ -26,7 +26,7 @@ func (c *cycle) judgeLife(err error) {
 		return
 	case !c.isHit():
 		c.wrong("before anything was done: %v", err)
-	case c.plan.fault.effect == passes || c.plan.fault.effect == ends && !errors.Is(err, errNoExec):
+	case c.plan.fault.effect == passes || c.plan.fault.effect == ends && !c.wasHit():
 		c.wrong("a pod that is to live on: %v", err)
 	case c.plan.fault.effect == crashes && !errors.Is(err, errInterrupted):
 		c.wrong("beside the engine's death: %v", err)
