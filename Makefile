@@ -47,7 +47,7 @@ out/bin/%: $(GO_SOURCES)
 .PHONY: guest
 guest: $(GUEST) ## Build the guest kernel and root image into out/guest
 
-out/guest/vmlinux: $(wildcard guest-image/kernel/*) guest-image/build-kernel guest-image/debian.bash | packages
+out/guest/vmlinux: $(wildcard guest-image/kernel/* guest-image/kernel/patches/*) guest-image/build-kernel guest-image/debian.bash | packages
 	guest-image/build-kernel
 
 IMAGE_SOURCES := $(shell find guest-image -maxdepth 1 -type f -not -name '*.go' -not -name '*.md') $(shell find guest-image/skeleton -type f)

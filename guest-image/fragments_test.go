@@ -71,3 +71,24 @@ func TestFragmentsSayWhatTheyAreFor(t *testing.T) {
 		}
 	}
 }
+
+// A change of the kernel's source is upkeep for ever: it says what it is worth.
+func TestPatchesSayWhatTheyAreFor(t *testing.T) {
+	paths, err := filepath.Glob("kernel/patches/*.patch")
+	if err != nil || len(paths) == 0 {
+		t.Fatalf("no patches in guest-image/kernel/patches: %v", err)
+	}
+	for _, path := range paths {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		why, change, found := strings.Cut(string(text), "\n--- a/")
+		if !found || !strings.Contains(change, "\n+++ b/") {
+			t.Errorf("%s changes no file in the form that patch --strip=1 takes", path)
+		}
+		if subject, reason, _ := strings.Cut(why, "\n\n"); len(subject) > 72 || len(reason) < 100 {
+			t.Errorf("%s says %q before its change: one line of what it does, then why", path, why)
+		}
+	}
+}
