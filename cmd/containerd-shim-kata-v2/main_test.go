@@ -353,7 +353,7 @@ func TestMemberOfAPodThatIsGone(t *testing.T) {
 	n := newNode(t)
 	b := n.bundle(t, tasks, "member", map[string]string{"io.kubernetes.cri-o.ContainerType": "container", "io.kubernetes.cri-o.SandboxID": "gone"})
 	out, err := n.run(t, b, "member", n.bootstrap(t, "member"), "start")
-	if err == nil || !strings.Contains(string(out), "pod gone") {
+	if err == nil || !strings.Contains(string(out), "its pod is gone, whose shim does not answer") {
 		t.Errorf("start answered %q, error %v", out, err)
 	}
 }
