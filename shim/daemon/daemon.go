@@ -42,7 +42,11 @@ func Serve(ctx context.Context, inv bootstrap.Invocation) error {
 		return err
 	}
 	queue := events.New(ctx, inv.Namespace, address)
-	thrift := newThrift(ctx, giveBackPages, giveBack)
+	own, err := ownBinary()
+	if err != nil {
+		return err
+	}
+	thrift := newThrift(ctx, own.giveBackPages, own.giveBack)
 	defer thrift.stop()
 	over, leave := context.WithCancel(ctx)
 	defer leave()

@@ -33,6 +33,7 @@ type thrift struct {
 
 func newThrift(ctx context.Context, pages, all func() error) *thrift {
 	t := &thrift{pages: newGift(ctx, timeouts.QuietCall, pages), all: newGift(ctx, timeouts.QuietShim, all)}
+	t.pages.putOff = timeouts.QuietShim
 	t.all.due() // the shim's own start needed some
 	return t
 }
@@ -52,10 +53,14 @@ func (t *thrift) stop() {
 // gift is something that is done once, a while after it became due.
 type gift struct {
 	after time.Duration
-	timer *time.Timer
+	// putOff is how long being due again may delay what was due already; 0 is not at
+	// all.
+	putOff time.Duration
+	timer  *time.Timer
 
 	mu            sync.Mutex // guards what follows, and the timer's settings; a leaf
 	waiting, over bool
+	since         time.Time // the first time of those it waits for
 }
 
 func newGift(ctx context.Context, after time.Duration, give func() error) *gift {
@@ -71,12 +76,16 @@ func newGift(ctx context.Context, after time.Duration, give func() error) *gift 
 	return g
 }
 
-// due has it done unless it will be already.
+// due has it done; what is due already stays so, or is put off.
 func (g *gift) due() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if !g.waiting && !g.over {
-		g.waiting = true
+		g.waiting, g.since = true, time.Now()
+		g.timer.Reset(g.after)
+		return
+	}
+	if g.waiting && !g.over && time.Since(g.since) < g.putOff {
 		g.timer.Reset(g.after)
 	}
 }
@@ -109,32 +118,42 @@ func (t thrifty) Publish(event proto.Message) {
 	t.thrift.all.due()
 }
 
-// giveBack returns unused heap to the host, and what [giveBackPages] does.
-func giveBack() error {
-	debug.FreeOSMemory()
-	return giveBackPages()
+// binary is the read-only pages of the shim's own binary. A start touches most of
+// them once: the initialisation of every package, the steps of the start, the 16 pages
+// that the kernel maps around each fault. What is needed again comes back from the
+// page cache by a minor fault; the pages are clean, so nothing is lost.
+type binary struct {
+	path   string
+	ranges []memoryRange
 }
 
-// giveBackPages drops the read-only pages of the shim's own binary. A start touches
-// most of the binary once: the initialisation of every package, the steps of the
-// start, the 16 pages that the kernel maps around each fault. What is needed again
-// comes back from the page cache by a minor fault; the pages are clean, so nothing
-// is lost.
-func giveBackPages() error {
+// ownBinary finds them, once: they stay where they are, and looking costs garbage.
+func ownBinary() (binary, error) {
 	exe, err := os.Executable()
 	if err != nil {
-		return fmt.Errorf("find the shim's own binary: %w", err)
+		return binary{}, fmt.Errorf("find the shim's own binary: %w", err)
 	}
 	maps, err := os.Open("/proc/self/maps")
 	if err != nil {
-		return fmt.Errorf("read the shim's memory map: %w", err)
+		return binary{}, fmt.Errorf("read the shim's memory map: %w", err)
 	}
 	defer maps.Close()
+	return binary{exe, readOnlyRanges(maps, exe)}, nil
+}
+
+// giveBack returns unused heap to the host, and the pages.
+func (b binary) giveBack() error {
+	debug.FreeOSMemory()
+	return b.giveBackPages()
+}
+
+// giveBackPages drops the pages.
+func (b binary) giveBackPages() error {
 	var errs []error
-	for _, r := range readOnlyRanges(maps, exe) {
+	for _, r := range b.ranges {
 		// The addresses are the kernel's own; no Go object lives there.
 		if _, _, e := unix.Syscall(unix.SYS_MADVISE, r.start, r.end-r.start, unix.MADV_DONTNEED); e != 0 {
-			errs = append(errs, fmt.Errorf("drop pages %x-%x of %s: %w", r.start, r.end, exe, e))
+			errs = append(errs, fmt.Errorf("drop pages %x-%x of %s: %w", r.start, r.end, b.path, e))
 		}
 	}
 	return errors.Join(errs...)

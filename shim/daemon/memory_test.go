@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	taskevents "github.com/containerd/containerd/api/events"
@@ -38,8 +39,12 @@ not a line of this file /usr/local/bin/shim
 // TestGiveBackShrinksTheProcess touches the whole of this test's binary and sees
 // its file pages leave.
 func TestGiveBackShrinksTheProcess(t *testing.T) {
+	own, err := ownBinary()
+	if err != nil {
+		t.Fatal(err)
+	}
 	before := residentFile(t)
-	if err := giveBack(); err != nil {
+	if err := own.giveBack(); err != nil {
 		t.Fatal(err)
 	}
 	if after := residentFile(t); after >= before {
@@ -121,22 +126,61 @@ func TestPagesAreGivenBackAfterCalls(t *testing.T) {
 	}
 }
 
-// TestCallsThatGoOnDoNotPutItOff is the case of an engine that asks for statistics
-// each second.
-func TestCallsThatGoOnDoNotPutItOff(t *testing.T) {
-	th, given := gifts(t)
-	<-given
-	for calls := 0; ; calls++ {
-		th.pages.due()
-		select {
-		case <-given:
-			return
-		case <-time.After(timeouts.QuietCall / 10):
+// TestABurstOfCallsPutsItOff is the case of an exec, which is several calls.
+func TestABurstOfCallsPutsItOff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		th, given := gifts(t)
+		<-given
+		const calls, apart = 5, timeouts.QuietCall / 2
+		for range calls {
+			th.pages.due()
+			time.Sleep(apart)
 		}
-		if calls > 6000 {
-			t.Fatal("nothing was given back while calls came")
+		if len(given) != 0 {
+			t.Error("pages were given back within a burst of calls")
 		}
-	}
+		began := time.Now()
+		<-given
+		if got, want := time.Since(began), timeouts.QuietCall-apart; got != want {
+			t.Errorf("pages were given back %v after the burst, want %v", got, want)
+		}
+	})
+}
+
+// TestCallsThatGoOnPutItOffForAWhileOnly is the case of an engine that never ceases to
+// ask.
+func TestCallsThatGoOnPutItOffForAWhileOnly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		th, given := gifts(t)
+		<-given
+		began := time.Now()
+		for len(given) == 0 {
+			th.pages.due()
+			time.Sleep(timeouts.QuietCall / 10)
+			if longest := timeouts.QuietShim + timeouts.QuietCall; time.Since(began) > 2*longest {
+				t.Fatalf("nothing was given back in %v of calls", 2*longest)
+			}
+		}
+		if waited := time.Since(began); waited < timeouts.QuietShim {
+			t.Errorf("pages were given back after %v of a burst, want %v and a little", waited, timeouts.QuietShim)
+		}
+	})
+}
+
+// TestEventsThatGoOnDoNotPutItOff has events a little apart for longer than they take.
+func TestEventsThatGoOnDoNotPutItOff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		th, given := gifts(t)
+		<-given
+		began := time.Now()
+		for len(given) == 0 && time.Since(began) < 2*timeouts.QuietShim {
+			th.all.due()
+			time.Sleep(timeouts.QuietShim / 10)
+		}
+		if waited := time.Since(began); waited > timeouts.QuietShim+timeouts.QuietShim/10 {
+			t.Errorf("memory was given back after %v of events, want %v", waited, timeouts.QuietShim)
+		}
+	})
 }
 
 func TestNothingIsGivenBackAfterTheEnd(t *testing.T) {
