@@ -63,5 +63,8 @@ func (s *Sandbox) watchAgent() {
 func (s *Sandbox) checkAgent() error {
 	agent := s.guest()
 	_, err := ask(s.life.ctx, agent, "ask whether the agent lives", s.liveness.answer, agent.health.Check, &agentpb.CheckRequest{})
+	if s.options.Asked != nil {
+		s.options.Asked()
+	}
 	return err
 }

@@ -63,6 +63,25 @@ func TestAgentThatIsSlow(t *testing.T) {
 	}
 }
 
+func TestWhoeverWantsToKnowHearsOfEachQuestion(t *testing.T) {
+	asked := make(chan struct{})
+	f := newFixture(t, func(o *Options) {
+		o.Asked = func() {
+			select {
+			case asked <- struct{}{}:
+			default:
+			}
+		}
+	})
+	f.pod.liveness = quick()
+	if err := f.pod.Start(background); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		await(t, asked, "word of a question to the agent")
+	}
+}
+
 // A VMM that is stopped keeps its process and its sockets.
 func TestVMThatHangs(t *testing.T) {
 	bundle := busyboxBundle(t)

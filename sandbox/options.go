@@ -45,6 +45,9 @@ type Options struct {
 	SharesSoon bool
 	// Resources is what the pod's containers ask for, as far as it is known.
 	Resources sizing.Request
+	// Asked is called each time that the pod asked its agent by itself whether it
+	// lives, one call after the other; nil is nothing. It must not block.
+	Asked func()
 }
 
 // validID keeps ids usable as file names on both sides.

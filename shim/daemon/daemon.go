@@ -50,7 +50,7 @@ func Serve(ctx context.Context, inv bootstrap.Invocation) error {
 	defer thrift.stop()
 	over, leave := context.WithCancel(ctx)
 	defer leave()
-	holder := pod.New(pod.Real)
+	holder := pod.New(thrift.factory(pod.Real))
 	engines := newConnections(ttrpc.UnixSocketRequireSameUser())
 	server, err := newServer(newServices(inv.Namespace, holder, thrifty{queue, thrift}, leave), engines, thrift.intercept)
 	if err != nil {

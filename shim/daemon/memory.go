@@ -20,6 +20,8 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/katapod/katapod/internal/timeouts"
+	"github.com/katapod/katapod/sandbox"
+	"github.com/katapod/katapod/shim/pod"
 	"github.com/katapod/katapod/shim/task"
 )
 
@@ -42,6 +44,15 @@ func newThrift(ctx context.Context, pages, all func() error) *thrift {
 func (t *thrift) intercept(ctx context.Context, u ttrpc.Unmarshaler, _ *ttrpc.UnaryServerInfo, m ttrpc.Method) (any, error) {
 	defer t.pages.due()
 	return m(ctx, u)
+}
+
+// factory is next, with pods whose own questions to the agent count as calls: a pod
+// without an engine that asks for statistics would keep what they bring in.
+func (t *thrift) factory(next pod.Factory) pod.Factory {
+	return func(o sandbox.Options) (pod.Sandbox, error) {
+		o.Asked = t.pages.due
+		return next(o)
+	}
 }
 
 // stop gives no more memory back.

@@ -18,6 +18,8 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/katapod/katapod/internal/timeouts"
+	"github.com/katapod/katapod/sandbox"
+	"github.com/katapod/katapod/shim/pod"
 )
 
 func TestReadOnlyRanges(t *testing.T) {
@@ -123,6 +125,25 @@ func TestPagesAreGivenBackAfterCalls(t *testing.T) {
 	call()
 	if got := <-given; got != "pages" {
 		t.Errorf("after a call %s was given back, want pages", got)
+	}
+}
+
+func TestPagesAreGivenBackAfterQuestionsOfThePod(t *testing.T) {
+	th, given := gifts(t)
+	<-given
+	refused := errors.New("no pod is made here")
+	_, err := th.factory(func(o sandbox.Options) (pod.Sandbox, error) {
+		if o.ID != "p" {
+			t.Errorf("the pod is %q", o.ID)
+		}
+		o.Asked()
+		return nil, refused
+	})(sandbox.Options{ID: "p"})
+	if !errors.Is(err, refused) {
+		t.Errorf("error %v", err)
+	}
+	if got := <-given; got != "pages" {
+		t.Errorf("after a question of the pod %s was given back, want pages", got)
 	}
 }
 
