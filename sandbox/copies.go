@@ -10,8 +10,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/katapod/katapod/internal/timeouts"
 	"github.com/katapod/katapod/protocols/agentpb"
+	"github.com/katapod/katapod/protocols/timeouts"
 	"github.com/katapod/katapod/sandbox/storage"
 )
 

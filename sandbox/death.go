@@ -9,8 +9,8 @@ import (
 	"time"
 
 	"github.com/katapod/katapod/hypervisor"
-	"github.com/katapod/katapod/internal/timeouts"
 	"github.com/katapod/katapod/protocols/guard"
+	"github.com/katapod/katapod/protocols/timeouts"
 	"github.com/katapod/katapod/sandbox/failure"
 )
 

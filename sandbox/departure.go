@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"sync"
 
-	"github.com/katapod/katapod/internal/timeouts"
+	"github.com/katapod/katapod/protocols/timeouts"
 )
 
 // departures are containers that were deleted and are still being cleared away in the

@@ -13,8 +13,8 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
-	"github.com/katapod/katapod/internal/timeouts"
 	"github.com/katapod/katapod/protocols/agentpb"
+	"github.com/katapod/katapod/protocols/timeouts"
 	"github.com/katapod/katapod/sandbox/spec"
 )
 

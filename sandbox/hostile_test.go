@@ -12,8 +12,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/katapod/katapod/internal/leaktest"
-	"github.com/katapod/katapod/internal/timeouts"
+	"github.com/katapod/katapod/integration/leaktest"
+	"github.com/katapod/katapod/protocols/timeouts"
 	"github.com/katapod/katapod/sandbox/failure"
 )
 

@@ -15,8 +15,8 @@ import (
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 
-	"github.com/katapod/katapod/internal/timeouts"
 	"github.com/katapod/katapod/protocols/names"
+	"github.com/katapod/katapod/protocols/timeouts"
 	"github.com/katapod/katapod/protocols/transport"
 )
 

@@ -10,8 +10,8 @@ import (
 	"sync"
 
 	"github.com/katapod/katapod/hypervisor"
-	"github.com/katapod/katapod/internal/timeouts"
 	"github.com/katapod/katapod/network"
+	"github.com/katapod/katapod/protocols/timeouts"
 	"github.com/katapod/katapod/sandbox/config"
 )
 

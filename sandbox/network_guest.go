@@ -11,9 +11,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/katapod/katapod/internal/timeouts"
 	"github.com/katapod/katapod/network"
 	"github.com/katapod/katapod/protocols/agentpb"
+	"github.com/katapod/katapod/protocols/timeouts"
 	"github.com/katapod/katapod/protocols/typespb"
 	"github.com/katapod/katapod/protocols/unread"
 )

@@ -10,8 +10,8 @@ import (
 	"github.com/containerd/errdefs"
 
 	"github.com/katapod/katapod/hypervisor"
-	"github.com/katapod/katapod/internal/timeouts"
 	"github.com/katapod/katapod/network"
+	"github.com/katapod/katapod/protocols/timeouts"
 )
 
 // watchNetwork gives the guest what an engine changes in the pod's namespace

@@ -9,8 +9,8 @@ import (
 	"slices"
 	"sync"
 
-	"github.com/katapod/katapod/internal/timeouts"
 	"github.com/katapod/katapod/protocols/forward"
+	"github.com/katapod/katapod/protocols/timeouts"
 	"github.com/katapod/katapod/protocols/transport"
 )
 

@@ -8,7 +8,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/katapod/katapod/internal/timeouts"
+	"github.com/katapod/katapod/protocols/timeouts"
 )
 
 // end releases everything on the host and reaches the last state. It never

@@ -11,8 +11,8 @@ import (
 	"github.com/containerd/errdefs"
 
 	"github.com/katapod/katapod/hypervisor"
-	"github.com/katapod/katapod/internal/timeouts"
 	"github.com/katapod/katapod/protocols/agentpb"
+	"github.com/katapod/katapod/protocols/timeouts"
 	"github.com/katapod/katapod/sandbox/storage"
 )
 

@@ -13,7 +13,7 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/containerd/log"
 
-	"github.com/katapod/katapod/internal/timeouts"
+	"github.com/katapod/katapod/protocols/timeouts"
 	"github.com/katapod/katapod/sandbox/failure"
 	"github.com/katapod/katapod/sandbox/ledger"
 	"github.com/katapod/katapod/sandbox/sizing"

@@ -15,7 +15,7 @@ import (
 
 	"github.com/containerd/errdefs"
 
-	"github.com/katapod/katapod/internal/leaktest"
+	"github.com/katapod/katapod/integration/leaktest"
 	"github.com/katapod/katapod/network"
 	"github.com/katapod/katapod/protocols/agentpb"
 	"github.com/katapod/katapod/sandbox/failure"

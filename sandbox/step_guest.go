@@ -11,8 +11,8 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/katapod/katapod/internal/timeouts"
 	"github.com/katapod/katapod/protocols/agentpb"
+	"github.com/katapod/katapod/protocols/timeouts"
 	"github.com/katapod/katapod/sandbox/failure"
 	"github.com/katapod/katapod/sandbox/storage"
 )

@@ -11,7 +11,7 @@ import (
 	"path/filepath"
 
 	"github.com/katapod/katapod/hypervisor"
-	"github.com/katapod/katapod/internal/timeouts"
+	"github.com/katapod/katapod/protocols/timeouts"
 	"github.com/katapod/katapod/sandbox/config"
 	"github.com/katapod/katapod/sandbox/failure"
 	"github.com/katapod/katapod/sandbox/ledger"

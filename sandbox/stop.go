@@ -7,8 +7,8 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/katapod/katapod/internal/timeouts"
 	"github.com/katapod/katapod/protocols/agentpb"
+	"github.com/katapod/katapod/protocols/timeouts"
 )
 
 // Stop ends the pod and releases all it has on the host, its state directory

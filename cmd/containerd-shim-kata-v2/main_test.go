@@ -28,8 +28,8 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
 
-	"github.com/katapod/katapod/internal/leaktest"
-	"github.com/katapod/katapod/internal/timeouts"
+	"github.com/katapod/katapod/integration/leaktest"
+	"github.com/katapod/katapod/protocols/timeouts"
 )
 
 // envShim makes the test's binary behave as the shim's, also when it spawns

@@ -6,7 +6,7 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/katapod/katapod/internal/timeouts"
+	"github.com/katapod/katapod/protocols/timeouts"
 )
 
 // Probe runs a small loop of privileged guest code through the KVM at device

@@ -12,7 +12,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/katapod/katapod/internal/timeouts"
+	"github.com/katapod/katapod/protocols/timeouts"
 )
 
 // loaderCache tells the dynamic loader where libraries are, ld.so(8).

@@ -12,7 +12,7 @@ import (
 	"github.com/containerd/errdefs"
 
 	"github.com/katapod/katapod/hypervisor"
-	"github.com/katapod/katapod/internal/timeouts"
+	"github.com/katapod/katapod/protocols/timeouts"
 )
 
 // growth is the memory that a VM got since it was started.

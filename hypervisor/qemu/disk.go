@@ -9,7 +9,7 @@ import (
 	"sync"
 
 	"github.com/katapod/katapod/hypervisor"
-	"github.com/katapod/katapod/internal/timeouts"
+	"github.com/katapod/katapod/protocols/timeouts"
 )
 
 // PlugDisk implements [hypervisor.DiskPlugger].

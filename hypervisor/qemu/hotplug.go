@@ -12,7 +12,7 @@ import (
 
 	"github.com/katapod/katapod/hypervisor"
 	"github.com/katapod/katapod/hypervisor/qemu/qmp"
-	"github.com/katapod/katapod/internal/timeouts"
+	"github.com/katapod/katapod/protocols/timeouts"
 )
 
 // backend is what stands behind a device on the host.

@@ -16,7 +16,7 @@ import (
 	"github.com/katapod/katapod/hypervisor"
 	"github.com/katapod/katapod/hypervisor/internal/tail"
 	"github.com/katapod/katapod/hypervisor/qemu/qmp"
-	"github.com/katapod/katapod/internal/timeouts"
+	"github.com/katapod/katapod/protocols/timeouts"
 	"github.com/katapod/katapod/protocols/transport"
 )
 

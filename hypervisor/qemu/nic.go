@@ -9,7 +9,7 @@ import (
 	"strings"
 
 	"github.com/katapod/katapod/hypervisor"
-	"github.com/katapod/katapod/internal/timeouts"
+	"github.com/katapod/katapod/protocols/timeouts"
 )
 
 // PlugNIC implements [hypervisor.NICPlugger].

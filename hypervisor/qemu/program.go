@@ -12,7 +12,7 @@ import (
 	"strings"
 
 	"github.com/katapod/katapod/hypervisor/confine"
-	"github.com/katapod/katapod/internal/timeouts"
+	"github.com/katapod/katapod/protocols/timeouts"
 )
 
 // findingsDir keeps what was found out about programs until the host's next boot.

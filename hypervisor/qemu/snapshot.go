@@ -14,7 +14,7 @@ import (
 	"github.com/katapod/katapod/hypervisor"
 	"github.com/katapod/katapod/hypervisor/accel"
 	"github.com/katapod/katapod/hypervisor/qemu/qmp"
-	"github.com/katapod/katapod/internal/timeouts"
+	"github.com/katapod/katapod/protocols/timeouts"
 )
 
 // stateName is the name under which QEMU gets its end of the pipe that its state

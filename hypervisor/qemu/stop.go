@@ -7,7 +7,7 @@ import (
 	"fmt"
 
 	"github.com/katapod/katapod/hypervisor/internal/life"
-	"github.com/katapod/katapod/internal/timeouts"
+	"github.com/katapod/katapod/protocols/timeouts"
 )
 
 // Stop implements [hypervisor.VM]. QEMU is asked to quit, which flushes disks,

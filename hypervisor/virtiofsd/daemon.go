@@ -19,7 +19,7 @@ import (
 
 	"github.com/katapod/katapod/hypervisor/confine"
 	"github.com/katapod/katapod/hypervisor/internal/tail"
-	"github.com/katapod/katapod/internal/timeouts"
+	"github.com/katapod/katapod/protocols/timeouts"
 )
 
 const (

@@ -13,7 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/katapod/katapod/internal/leaktest"
+	"github.com/katapod/katapod/integration/leaktest"
 )
 
 // pair makes the two ends of a TCP connection, which the test closes.

@@ -5,7 +5,7 @@ package names
 import (
 	"testing"
 
-	"github.com/katapod/katapod/internal/leaktest"
+	"github.com/katapod/katapod/integration/leaktest"
 )
 
 func TestMain(m *testing.M) { leaktest.Main(m) }

@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/katapod/katapod/internal/leaktest"
+	"github.com/katapod/katapod/integration/leaktest"
 )
 
 // fakeVMM answers greetings on a unix socket: port 1 echoes, port 2 never

@@ -18,7 +18,7 @@ import (
 
 	"github.com/containerd/errdefs"
 
-	"github.com/katapod/katapod/internal/leaktest"
+	"github.com/katapod/katapod/integration/leaktest"
 )
 
 func TestSerialEcho(t *testing.T) {

@@ -17,7 +17,7 @@ import (
 
 	"github.com/katapod/katapod/hypervisor"
 	"github.com/katapod/katapod/hypervisor/fake"
-	"github.com/katapod/katapod/internal/leaktest"
+	"github.com/katapod/katapod/integration/leaktest"
 	"github.com/katapod/katapod/protocols/transport"
 )
 

@@ -17,7 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/katapod/katapod/hypervisor"
-	"github.com/katapod/katapod/internal/timeouts"
+	"github.com/katapod/katapod/protocols/timeouts"
 )
 
 // Store is a directory of templates. It is a value; any number of processes may

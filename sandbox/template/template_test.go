@@ -19,8 +19,8 @@ import (
 
 	"github.com/katapod/katapod/hypervisor"
 	"github.com/katapod/katapod/hypervisor/fake"
-	"github.com/katapod/katapod/internal/timeouts"
 	"github.com/katapod/katapod/protocols/agentpb"
+	"github.com/katapod/katapod/protocols/timeouts"
 	"github.com/katapod/katapod/protocols/transport"
 )
 

@@ -14,7 +14,7 @@ import (
 	"github.com/containerd/log"
 	"github.com/containerd/ttrpc"
 
-	"github.com/katapod/katapod/internal/timeouts"
+	"github.com/katapod/katapod/protocols/timeouts"
 	"github.com/katapod/katapod/shim/bootstrap"
 	"github.com/katapod/katapod/shim/events"
 	"github.com/katapod/katapod/shim/pod"

@@ -17,7 +17,7 @@ import (
 	taskevents "github.com/containerd/containerd/api/events"
 	"google.golang.org/protobuf/proto"
 
-	"github.com/katapod/katapod/internal/timeouts"
+	"github.com/katapod/katapod/protocols/timeouts"
 	"github.com/katapod/katapod/sandbox"
 	"github.com/katapod/katapod/shim/pod"
 )

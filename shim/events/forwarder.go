@@ -13,7 +13,7 @@ import (
 	"github.com/containerd/log"
 	"github.com/containerd/ttrpc"
 
-	"github.com/katapod/katapod/internal/timeouts"
+	"github.com/katapod/katapod/protocols/timeouts"
 )
 
 // NewForwarder hands events to containerd's ttrpc socket; without an address it

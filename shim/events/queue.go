@@ -14,7 +14,7 @@ import (
 	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
-	"github.com/katapod/katapod/internal/timeouts"
+	"github.com/katapod/katapod/protocols/timeouts"
 )
 
 const (

@@ -7,7 +7,7 @@ import (
 	"errors"
 	"testing"
 
-	"github.com/katapod/katapod/internal/leaktest"
+	"github.com/katapod/katapod/integration/leaktest"
 	"github.com/katapod/katapod/sandbox"
 )
 

@@ -12,7 +12,7 @@ import (
 
 	"github.com/containerd/containerd/api/types"
 	"github.com/containerd/errdefs"
-	"github.com/katapod/katapod/internal/timeouts"
+	"github.com/katapod/katapod/protocols/timeouts"
 	"github.com/katapod/katapod/shim/sandboxapi/sandboxpb"
 	"github.com/opencontainers/runtime-spec/specs-go"
 

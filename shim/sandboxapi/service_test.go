@@ -16,7 +16,7 @@ import (
 	stats1 "github.com/containerd/cgroups/v3/cgroup1/stats"
 	containerd "github.com/containerd/containerd/api/runtime/sandbox/v1"
 	"github.com/containerd/errdefs"
-	"github.com/katapod/katapod/internal/leaktest"
+	"github.com/katapod/katapod/integration/leaktest"
 	"github.com/katapod/katapod/shim/sandboxapi/sandboxpb"
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"google.golang.org/protobuf/encoding/protowire"

@@ -11,7 +11,7 @@ import (
 
 	"github.com/containerd/log"
 
-	"github.com/katapod/katapod/internal/timeouts"
+	"github.com/katapod/katapod/protocols/timeouts"
 )
 
 const (

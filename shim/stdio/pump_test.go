@@ -12,7 +12,7 @@ import (
 
 	"github.com/containerd/log"
 
-	"github.com/katapod/katapod/internal/timeouts"
+	"github.com/katapod/katapod/protocols/timeouts"
 )
 
 // engineSide is what an engine got, and whether it was told of the end.

@@ -8,7 +8,7 @@ import (
 
 	"github.com/containerd/log"
 
-	"github.com/katapod/katapod/internal/timeouts"
+	"github.com/katapod/katapod/protocols/timeouts"
 )
 
 // leaveIfAbandoned makes a shim leave whose engine went away under the Create that

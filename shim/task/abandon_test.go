@@ -10,7 +10,7 @@ import (
 
 	taskapi "github.com/containerd/containerd/api/runtime/task/v2"
 
-	"github.com/katapod/katapod/internal/timeouts"
+	"github.com/katapod/katapod/protocols/timeouts"
 )
 
 // createFor makes a Create call that fails, of an engine that has gone away or not.

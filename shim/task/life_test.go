@@ -18,7 +18,7 @@ import (
 	"github.com/containerd/errdefs"
 	"golang.org/x/sys/unix"
 
-	"github.com/katapod/katapod/internal/leaktest"
+	"github.com/katapod/katapod/integration/leaktest"
 )
 
 func TestLifeOfALoneContainer(t *testing.T) {

@@ -5,7 +5,7 @@ package task
 import (
 	"testing"
 
-	"github.com/katapod/katapod/internal/leaktest"
+	"github.com/katapod/katapod/integration/leaktest"
 )
 
 func TestMain(m *testing.M) { leaktest.Main(m) }

@@ -8,7 +8,7 @@ import (
 	"github.com/containerd/containerd/api/events"
 	"github.com/containerd/log"
 
-	"github.com/katapod/katapod/internal/timeouts"
+	"github.com/katapod/katapod/protocols/timeouts"
 	"github.com/katapod/katapod/sandbox"
 	"github.com/katapod/katapod/shim/pod"
 )

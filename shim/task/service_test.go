@@ -23,7 +23,7 @@ import (
 	"golang.org/x/sys/unix"
 	"google.golang.org/protobuf/proto"
 
-	"github.com/katapod/katapod/internal/leaktest"
+	"github.com/katapod/katapod/integration/leaktest"
 )
 
 func TestDeathOfTheVM(t *testing.T) {

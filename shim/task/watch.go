@@ -11,7 +11,7 @@ import (
 	"github.com/containerd/log"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
-	"github.com/katapod/katapod/internal/timeouts"
+	"github.com/katapod/katapod/protocols/timeouts"
 	"github.com/katapod/katapod/shim/podkind"
 )
 

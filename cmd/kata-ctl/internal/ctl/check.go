@@ -9,7 +9,7 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/katapod/katapod/internal/timeouts"
+	"github.com/katapod/katapod/protocols/timeouts"
 	"github.com/katapod/katapod/sandbox"
 )
 

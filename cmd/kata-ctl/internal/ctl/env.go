@@ -11,7 +11,7 @@ import (
 	"text/tabwriter"
 
 	"github.com/katapod/katapod/hypervisor/accel"
-	"github.com/katapod/katapod/internal/timeouts"
+	"github.com/katapod/katapod/protocols/timeouts"
 	"github.com/katapod/katapod/sandbox/config"
 )
 
