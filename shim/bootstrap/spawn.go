@@ -68,6 +68,9 @@ func command(inv Invocation, p Params, b bundle) (*exec.Cmd, error) {
 	if os.Getenv("GOMAXPROCS") == "" {
 		cmd.Env = append(cmd.Env, "GOMAXPROCS=2")
 	}
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	// A group of its own would not do: when its parent ends, a shim that is stopped
+	// just then would get SIGHUP, since nobody is left to continue it (setpgid(2)).
+	// That holds within a session.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	return cmd, nil
 }
