@@ -204,7 +204,13 @@ func (b Bind) makePlace(at string, made map[string]bool) (copied bool, err error
 	}
 	const byOthers = 0o004
 	copied = !b.Writable && info.Mode().IsRegular() && info.Mode()&byOthers == 0
-	f, err := os.OpenFile(at, os.O_CREATE|os.O_WRONLY, placeMode(info))
+	// A mount with a file open for writing cannot be made read-only, and a process
+	// that is forked elsewhere just now has this one open until its execve.
+	access := os.O_RDONLY
+	if copied {
+		access = os.O_WRONLY
+	}
+	f, err := os.OpenFile(at, os.O_CREATE|access, placeMode(info))
 	if errors.Is(err, unix.EROFS) {
 		return false, nil // It is in a directory that is shown already.
 	}
