@@ -100,7 +100,7 @@ func (r *Root) enter() error {
 	}
 	made := map[string]bool{".": true}
 	for _, b := range r.binds {
-		if err := b.mount(made); err != nil {
+		if err := r.show(b, made); err != nil {
 			return fmt.Errorf("show %s to a confined process: %w", b.From, err)
 		}
 	}
@@ -146,17 +146,25 @@ func (r *Root) attach() error {
 	return nil
 }
 
-// mount puts b below the working directory. made are the directories that are
+// show puts b below the working directory. made are the directories that are
 // there already.
-func (b Bind) mount(made map[string]bool) error {
+func (r *Root) show(b Bind, made map[string]bool) error {
 	at := b.At
 	if at == "" {
 		at = b.From
 	}
 	at = strings.TrimPrefix(path.Clean(at), "/")
 	if b.From != ownFile+at {
-		if copied, err := b.makePlace(at, made); err != nil || copied {
+		info, err := os.Stat(b.From)
+		if err != nil {
 			return err
+		}
+		if err := makePlace(at, info, made); err != nil {
+			return err
+		}
+		const byOthers = 0o004
+		if !b.Writable && info.Mode().IsRegular() && info.Mode()&byOthers == 0 {
+			return r.copy(b.From, at)
 		}
 	}
 	flags := uintptr(unix.MS_BIND)
@@ -182,55 +190,49 @@ func (b Bind) mount(made map[string]bool) error {
 	return nil
 }
 
-// makePlace makes an empty file or directory to bind on, or a copy of a file that only
-// its owner may read.
-func (b Bind) makePlace(at string, made map[string]bool) (copied bool, err error) {
-	info, err := os.Stat(b.From)
-	if err != nil {
-		return false, err
-	}
+// makePlace makes an empty file or directory to bind on, like what info describes.
+func makePlace(at string, info os.FileInfo, made map[string]bool) error {
 	parent := path.Dir(at)
 	if info.IsDir() {
 		parent = at
 	}
 	if !made[parent] {
 		if err := os.MkdirAll(parent, 0o755); err != nil {
-			return false, fmt.Errorf("make a place for it: %w", err)
+			return fmt.Errorf("make a place for it: %w", err)
 		}
 		made[parent] = true
 	}
 	if info.IsDir() {
-		return false, nil
+		return nil
 	}
-	const byOthers = 0o004
-	copied = !b.Writable && info.Mode().IsRegular() && info.Mode()&byOthers == 0
-	// A mount with a file open for writing cannot be made read-only, and a process
-	// that is forked elsewhere just now has this one open until its execve.
-	access := os.O_RDONLY
-	if copied {
-		access = os.O_WRONLY
-	}
-	f, err := os.OpenFile(at, os.O_CREATE|access, placeMode(info))
+	// Not for writing: a mount with a file that is open for writing cannot be made
+	// read-only, and a process that is forked elsewhere just now has what is open here
+	// until its execve.
+	f, err := os.OpenFile(at, os.O_CREATE|os.O_RDONLY, placeMode(info))
 	if errors.Is(err, unix.EROFS) {
-		return false, nil // It is in a directory that is shown already.
+		return nil // It is in a directory that is shown already.
 	}
 	if err != nil {
-		return false, fmt.Errorf("make a place for it: %w", err)
+		return fmt.Errorf("make a place for it: %w", err)
 	}
-	if copied {
-		err = copyFile(f, b.From)
-	}
-	return copied, errors.Join(err, f.Close())
+	return f.Close()
 }
 
-// copyFile copies what is at path to f.
-func copyFile(f *os.File, path string) error {
-	from, err := os.Open(path)
+// copy puts a copy of a file that only its owner may read into the place at. It writes
+// through the first mount of attach, which is not made read-only: see makePlace.
+func (r *Root) copy(from, at string) error {
+	source, err := os.Open(from)
 	if err != nil {
 		return fmt.Errorf("copy it: %w", err)
 	}
-	defer from.Close() // Read only: nothing to lose.
-	if _, err := io.Copy(f, from); err != nil {
+	defer source.Close() // Read only: nothing to lose.
+	fd, err := unix.Openat(int(r.mount.Fd()), at, unix.O_WRONLY|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0)
+	if err != nil {
+		return fmt.Errorf("copy it: %w", err)
+	}
+	place := os.NewFile(uintptr(fd), at)
+	_, err = io.Copy(place, source)
+	if err := errors.Join(err, place.Close()); err != nil {
 		return fmt.Errorf("copy it: %w", err)
 	}
 	return nil
