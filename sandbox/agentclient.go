@@ -79,22 +79,23 @@ func ask[Req, Resp any](ctx context.Context, a *agentClient, what string, timeou
 		if got.err == nil {
 			return got.resp, nil
 		}
-		return nil, a.explain(ctx, what, timeout, got.err)
+		return nil, a.explain(ctx, bounded, what, timeout, got.err)
 	case <-bounded.Done():
-		return nil, a.explain(ctx, what, timeout, bounded.Err())
+		return nil, a.explain(ctx, bounded, what, timeout, bounded.Err())
 	}
 }
 
-// explain makes a sentence of a failed call, with the sentinels of errdefs.
-func (a *agentClient) explain(ctx context.Context, what string, timeout time.Duration, err error) error {
+// explain makes a sentence of a failed call, with the sentinels of errdefs. bounded is
+// the call's own context: as long as it goes on, a deadline that was missed is one that
+// the agent tells of.
+func (a *agentClient) explain(ctx, bounded context.Context, what string, timeout time.Duration, err error) error {
 	native := errgrpc.ToNative(guard.Shorten(err))
 	switch {
 	case a.life.over():
 		return a.life.explain(what, native)
 	case ctx.Err() != nil:
 		return fmt.Errorf("%s: the caller gave up: %w", what, context.Cause(ctx))
-	// The client's own error is not one of gRPC, and ToNative loses it.
-	case errors.Is(native, context.DeadlineExceeded), errors.Is(err, context.DeadlineExceeded):
+	case errors.Is(bounded.Err(), context.DeadlineExceeded):
 		return fmt.Errorf("%s: the agent did not answer within %v: %w", what, timeout, context.DeadlineExceeded)
 	case errors.Is(err, ttrpc.ErrClosed):
 		return fmt.Errorf("%s: the connection to the agent is closed: %w", what, errdefs.ErrUnavailable)
