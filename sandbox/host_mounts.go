@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/containerd/containerd/v2/core/mount"
 	"golang.org/x/sys/unix"
@@ -32,46 +34,85 @@ func (hostMounts) Share(dir string) error {
 	return nil
 }
 
-// Mount mounts as containerd would, long overlay options included.
-func (hostMounts) Mount(m storage.HostMount, target string) error {
+// Mount mounts as containerd would, long overlay options included; but devices on it
+// cannot be opened.
+func (m hostMounts) Mount(h storage.HostMount, target string) error {
 	real, err := filepath.EvalSymlinks(target)
 	if err != nil {
 		return err
 	}
-	entry := mount.Mount{Type: m.Type, Source: m.Source, Options: m.Options}
+	recursive := slices.Contains(h.Options, "rbind")
+	if h.Type == "bind" || recursive || slices.Contains(h.Options, "bind") {
+		share := storage.Share{Source: h.Source, Recursive: recursive}
+		if slices.Contains(h.Options, "ro") {
+			share.Access = storage.ReadOnly
+		}
+		return m.Bind(share, real)
+	}
+	entry := mount.Mount{Type: h.Type, Source: h.Source, Options: append(slices.Clone(h.Options), "nosuid", "nodev")}
 	if err := entry.Mount(real); err != nil {
 		return err
 	}
 	return detach(real)
 }
 
-// Bind binds a file or directory.
+// Bind binds a file or directory, with its restrictions from the first moment on: the
+// copy that virtiofsd's mount namespace gets of a new mount does not change with it.
 func (hostMounts) Bind(share storage.Share, target string) error {
-	if err := bind(share, target); err != nil {
+	tree, err := copyTree(share)
+	if err != nil {
 		return err
 	}
-	if err := detach(target); err != nil {
+	defer func() { _ = tree.Close() }() // What is attached stays.
+	if err := restrict(tree, share); err != nil {
 		return err
 	}
-	switch share.Access {
-	case storage.ReadOnly:
-		return makeReadOnly(target, 0)
-	case storage.ReadOnlyBelow:
-		return makeReadOnly(target, unix.AT_RECURSIVE)
+	if !share.IDMap.IsZero() {
+		if err := shiftOwners(tree, share); err != nil {
+			return err
+		}
 	}
-	return nil
+	if err := unix.MoveMount(int(tree.Fd()), "", unix.AT_FDCWD, target, unix.MOVE_MOUNT_F_EMPTY_PATH); err != nil {
+		return fmt.Errorf("attach %s to %s: %w", share.Source, target, err)
+	}
+	return detach(target)
 }
 
-func bind(share storage.Share, target string) error {
-	if !share.IDMap.IsZero() {
-		return bindMapped(share, target)
-	}
-	flags := uintptr(unix.MS_BIND)
+// copyTree copies the mount of a file or directory; the copy is attached nowhere.
+func copyTree(share storage.Share) (*os.File, error) {
+	flags := uint(unix.OPEN_TREE_CLONE | unix.OPEN_TREE_CLOEXEC)
 	if share.Recursive {
-		flags |= unix.MS_REC
+		flags |= unix.AT_RECURSIVE
 	}
-	if err := unix.Mount(share.Source, target, "", flags, ""); err != nil {
-		return fmt.Errorf("bind %s to %s: %w", share.Source, target, err)
+	fd, err := unix.OpenTree(unix.AT_FDCWD, share.Source, flags)
+	if err != nil {
+		return nil, fmt.Errorf("copy the mount of %s: %w", share.Source, err)
+	}
+	return os.NewFile(uintptr(fd), share.Source), nil
+}
+
+// restrict keeps everybody on the host from opening devices through the copy, and from
+// writing through it if it is for reading. A daemon that a guest took over may make
+// device nodes, which are for the guest alone to open.
+func restrict(tree *os.File, share storage.Share) error {
+	attributes := func(flags uint, set uint64) error {
+		return unix.MountSetattr(int(tree.Fd()), "", unix.AT_EMPTY_PATH|flags, &unix.MountAttr{Attr_set: set})
+	}
+	err := attributes(unix.AT_RECURSIVE, unix.MOUNT_ATTR_NODEV|unix.MOUNT_ATTR_NOSUID)
+	if err == nil && share.Access != storage.Writable {
+		below := uint(0)
+		if share.Access == storage.ReadOnlyBelow {
+			below = unix.AT_RECURSIVE
+		}
+		err = attributes(below, unix.MOUNT_ATTR_RDONLY)
+	}
+	switch {
+	case errors.Is(err, unix.ENOSYS) && share.Access == storage.Writable:
+		return nil // docs/security.md says so
+	case errors.Is(err, unix.ENOSYS):
+		return fmt.Errorf("make %s read-only: the kernel lacks mount_setattr(2), which is in Linux since 5.12: %w", share.Source, err)
+	case err != nil:
+		return fmt.Errorf("restrict the mount of %s: %w", share.Source, err)
 	}
 	return nil
 }
@@ -82,19 +123,6 @@ func bind(share storage.Share, target string) error {
 func detach(target string) error {
 	if err := unix.Mount("", target, "", unix.MS_SLAVE|unix.MS_REC, ""); err != nil {
 		return fmt.Errorf("set the propagation of %s: %w", target, err)
-	}
-	return nil
-}
-
-// makeReadOnly makes the mount at target read-only; with the flag AT_RECURSIVE those below it as well.
-func makeReadOnly(target string, recursive uint) error {
-	err := unix.MountSetattr(unix.AT_FDCWD, target, recursive|unix.AT_SYMLINK_NOFOLLOW,
-		&unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY})
-	if errors.Is(err, unix.ENOSYS) {
-		return fmt.Errorf("make %s read-only: the kernel lacks mount_setattr(2), which is in Linux since 5.12: %w", target, err)
-	}
-	if err != nil {
-		return fmt.Errorf("make %s read-only: %w", target, err)
 	}
 	return nil
 }
