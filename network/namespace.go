@@ -101,12 +101,17 @@ func open(path string) (*namespace, error) {
 		return nil, fmt.Errorf("open network namespace %s: the file is no namespace: %w",
 			path, errdefs.ErrNotFound)
 	}
-	h, err := netlink.NewHandleAt(fd, unix.NETLINK_ROUTE)
+	ns := &namespace{path: path, fd: fd}
+	// The library can do so by itself, and then forgets which error it was.
+	err = ns.enter(func() (err error) {
+		ns.Handle, err = netlink.NewHandle(unix.NETLINK_ROUTE)
+		return err
+	})
 	if err != nil {
 		_ = fd.Close()
 		return nil, fmt.Errorf("open a netlink socket in network namespace %s: %w", path, err)
 	}
-	return &namespace{Handle: h, path: path, fd: fd}, nil
+	return ns, nil
 }
 
 func (n *namespace) close() {

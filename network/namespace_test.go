@@ -167,3 +167,32 @@ func TestClsactStays(t *testing.T) {
 	}
 	t.Errorf("the clsact qdisc is gone: %v", list)
 }
+
+// A host that lets this process open no further file says so, and not that the namespace is at fault.
+func TestOpenWithoutFilesIsNoErrorOfTheNetwork(t *testing.T) {
+	next, err := unix.Dup(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Close(next); err != nil {
+		t.Fatal(err)
+	}
+	var was unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &was); err != nil {
+		t.Fatal(err)
+	}
+	// There is room for the namespace, and none for what is needed in it.
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: uint64(next) + 1, Max: was.Max}); err != nil {
+		t.Fatal(err)
+	}
+	ns, failed := open("/proc/self/ns/net")
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &was); err != nil {
+		t.Fatal(err)
+	}
+	if failed == nil {
+		ns.close()
+	}
+	if !errors.Is(failed, unix.EMFILE) {
+		t.Errorf("the error is %v, want EMFILE", failed)
+	}
+}
