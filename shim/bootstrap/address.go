@@ -47,9 +47,18 @@ func socketAddress(p Params, namespace, pod string) (string, error) {
 
 func socketPath(address string) string { return strings.TrimPrefix(address, scheme) }
 
-// listen makes the pod's socket, for root alone. A socket on which a shim answers
-// is errdefs.ErrAlreadyExists; one that a dead shim left is replaced.
-func listen(address string) (*net.UnixListener, error) {
+// listen makes the pod's socket and its claim, for root alone. A socket on which a
+// shim answers is errdefs.ErrAlreadyExists; one that a dead shim left is replaced.
+func listen(address string) (l *net.UnixListener, err error) {
+	err = claims{claimsDir}.around(address, func() error {
+		l, err = bind(address)
+		return err
+	})
+	return l, err
+}
+
+// bind makes the pod's socket.
+func bind(address string) (*net.UnixListener, error) {
 	path := socketPath(address)
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, fmt.Errorf("make the directory of the shim's socket: %w", err)
@@ -59,8 +68,8 @@ func listen(address string) (*net.UnixListener, error) {
 		if answers(address) {
 			return nil, fmt.Errorf("a shim answers on %s: %w", address, errdefs.ErrAlreadyExists)
 		}
-		if err := RemoveSocket(address); err != nil {
-			return nil, err
+		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("remove the shim's socket: %w", err)
 		}
 		l, err = net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
 	}
@@ -86,9 +95,4 @@ func answers(address string) bool {
 }
 
 // RemoveSocket removes the file of a socket; one that is gone is no error.
-func RemoveSocket(address string) error {
-	if err := os.Remove(socketPath(address)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("remove the shim's socket: %w", err)
-	}
-	return nil
-}
+func RemoveSocket(address string) error { return claims{claimsDir}.removeSocket(address) }

@@ -80,6 +80,9 @@ func (b Binary) delete(ctx context.Context, inv Invocation, stdout io.Writer) er
 	if err != nil {
 		return err
 	}
+	if err := (claims{claimsDir}).sweep(); err != nil {
+		fmt.Fprintf(os.Stderr, "the next pod that ends tries again: %v\n", err)
+	}
 	return write(stdout, exit)
 }
 

@@ -70,7 +70,7 @@ func findOrSpawn(inv Invocation, p Params, b bundle) (string, error) {
 		return "", err
 	}
 	if err := spawn(inv, p, b, address, listener); err != nil {
-		return "", errors.Join(err, listener.Close())
+		return "", errors.Join(err, listener.Close(), RemoveSocket(address))
 	}
 	return address, nil
 }
