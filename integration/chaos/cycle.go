@@ -25,6 +25,9 @@ type cycle struct {
 	name       string
 	containers []string // ids of those that were created, in order
 	begun      int      // how many of them were started
+	calls      []made   // those of the life, in order
+	cut        bool     // the engine died under a call
+	pastNetNS  string   // the pod's network namespace, of an engine that dies
 	stopped    bool     // the first was asked to end, and may do so with code 0
 	states     *states
 	waiters    *waiters
@@ -50,6 +53,8 @@ type hit struct {
 	lifted chan struct{} // closed when it is over
 	at     time.Time
 	err    error
+
+	liftedAt time.Time // set once lifted is closed
 }
 
 func newCycle(s *suite, p plan) *cycle {
@@ -61,9 +66,12 @@ func newCycle(s *suite, p plan) *cycle {
 	}
 }
 
+// cycleLimit ends a cycle in which everything hangs.
+const cycleLimit = 6 * time.Minute
+
 // cycle runs a plan and judges it.
 func (s *suite) cycle(ctx context.Context, p plan) result {
-	ctx, cancel := context.WithTimeout(ctx, 3*time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, cycleLimit)
 	defer cancel()
 	c := newCycle(s, p)
 	s.events.begin()
@@ -85,6 +93,8 @@ func (s *suite) cycle(ctx context.Context, p plan) result {
 	<-c.hit.lifted
 	c.states.stop()
 	took := time.Since(removing)
+	c.judgeWaiters(time.Now())
+	c.judgeCause()
 	left := c.judgeRest(ctx)
 	if len(c.wrongs) > 0 {
 		c.keep()
@@ -116,7 +126,10 @@ func (c *cycle) undisturbed(ctx context.Context) error {
 
 // strike waits for the point and does it.
 func (c *cycle) strike(ctx context.Context) {
-	defer close(c.hit.lifted)
+	defer func() {
+		c.hit.liftedAt = time.Now()
+		close(c.hit.lifted)
+	}()
 	<-c.fire
 	select {
 	case <-time.After(c.plan.delay):
@@ -194,7 +207,7 @@ func (c *cycle) bundles() string {
 	if c.plan.handler == node.SandboxAPIHandler {
 		kind = "io.containerd.sandbox.controller.v1.shim"
 	}
-	return filepath.Join(c.node.Root, "state", kind, c.namespace())
+	return c.node.Inside(filepath.Join(c.node.Root, "state", kind, c.namespace()))
 }
 
 func (c *cycle) bundle() string { return filepath.Join(c.bundles(), c.id()) }
@@ -216,6 +229,6 @@ func (c *cycle) keep() {
 // reset takes what a violation left for the new empty state, so that it counts once.
 func (c *cycle) reset(ctx context.Context) {
 	if now, err := c.node.Inventory(context.WithoutCancel(ctx)); err == nil {
-		c.empty = now
+		c.nothing = now
 	}
 }

@@ -21,9 +21,11 @@ import (
 type eventLog struct {
 	cancel context.CancelFunc
 
-	mu   sync.Mutex
-	list []taskEvent
-	gaps int // how often the subscription broke off in this cycle
+	mu     sync.Mutex
+	list   []taskEvent
+	gaps   int             // how often the subscription broke off in this cycle
+	past   map[string]bool // containers of earlier cycles
+	behind []taskEvent     // events of those that came in this one
 }
 
 // taskEvent is one of them: "exit", or "exit exec" for a process that joined the container.
@@ -33,9 +35,13 @@ type taskEvent struct {
 	at              time.Time
 }
 
+func newEventLog(cancel context.CancelFunc) *eventLog {
+	return &eventLog{cancel: cancel, past: map[string]bool{}}
+}
+
 func followEvents(conn *grpc.ClientConn) *eventLog {
 	ctx, cancel := context.WithCancel(context.Background())
-	l := &eventLog{cancel: cancel}
+	l := newEventLog(cancel)
 	go l.follow(ctx, eventsapi.NewEventsClient(conn))
 	return l
 }
@@ -89,16 +95,40 @@ func (l *eventLog) add(envelope *types.Envelope) {
 	default:
 		return
 	}
+	l.keep(e)
+}
+
+func (l *eventLog) keep(e taskEvent) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.past[e.container] {
+		l.behind = append(l.behind, e)
+		return
+	}
 	l.list = append(l.list, e)
+}
+
+// retire says that no further event of the containers is to come.
+func (l *eventLog) retire(containers []string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, id := range containers {
+		l.past[id] = true
+	}
 }
 
 // begin forgets the events so far.
 func (l *eventLog) begin() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.list, l.gaps = nil, 0
+	l.list, l.gaps, l.behind = nil, 0, nil
+}
+
+// late are events of containers of earlier cycles.
+func (l *eventLog) late() []taskEvent {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.behind
 }
 
 // of are the events of a container, and whether some may be missing.

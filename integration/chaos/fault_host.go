@@ -5,45 +5,11 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
-	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
-
-// fillState leaves no room where the shims keep their state; see suite.mountState.
-func fillState(_ context.Context, c *cycle) error {
-	file, err := os.Create(c.fillPath())
-	if err != nil {
-		return fmt.Errorf("fill the state directory: %w", err)
-	}
-	defer file.Close() // what it holds means nothing
-	block := make([]byte, 64<<10)
-	for size := len(block); size > 0; {
-		_, err := file.Write(block[:size])
-		switch {
-		case errors.Is(err, unix.ENOSPC):
-			size /= 16
-		case err != nil:
-			return fmt.Errorf("fill the state directory: %w", err)
-		}
-	}
-	return nil
-}
-
-func emptyState(_ context.Context, c *cycle) error {
-	if err := os.Remove(c.fillPath()); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("make room in the state directory: %w", err)
-	}
-	return nil
-}
-
-func (c *cycle) fillPath() string { return filepath.Join(c.sandboxes(), ".full") }
 
 // removeNetNS takes the pod's network namespace away as somebody would who tidies up by hand.
 func removeNetNS(ctx context.Context, c *cycle) error {

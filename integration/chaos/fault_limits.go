@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"runtime"
 	"strings"
 
@@ -15,7 +16,19 @@ import (
 
 // exhaustFiles lets the shim open no further file.
 func exhaustFiles(ctx context.Context, c *cycle) error {
-	pid, err := c.await(ctx, c.shimPID)
+	return c.exhaustFilesOf(ctx, c.shimPID)
+}
+
+// exhaustVMMFiles and exhaustVirtiofsdFiles are that for the VMM, which is given a descriptor for all that is plugged, and
+// for the daemon of the share, which opens what the guest does.
+func exhaustVMMFiles(ctx context.Context, c *cycle) error { return c.exhaustFilesOf(ctx, c.vmmPID) }
+
+func exhaustVirtiofsdFiles(ctx context.Context, c *cycle) error {
+	return c.exhaustFilesOf(ctx, func() int { return c.helper("virtiofsd") })
+}
+
+func (c *cycle) exhaustFilesOf(ctx context.Context, find func() int) error {
+	pid, err := c.await(ctx, find)
 	if err != nil {
 		return err
 	}
@@ -47,6 +60,50 @@ func exhaustVMMMemory(ctx context.Context, c *cycle) error {
 }
 
 func returnMemory(_ context.Context, c *cycle) error { return c.unlimit(unix.RLIMIT_AS) }
+
+// exhaustPodMemory leaves the pod's cgroup no more memory than it has now, and has the guest take some where a container
+// can: the host's kernel kills the VMM, the shim or virtiofsd for it.
+func exhaustPodMemory(ctx context.Context, c *cycle) error {
+	pid, err := c.await(ctx, c.vmmPID)
+	if err != nil {
+		return err
+	}
+	if err := limitGroup(pid); err != nil {
+		return err
+	}
+	if len(c.containers) < 2 || c.plan.point != "run/idle" && c.plan.point != "exec/running" {
+		return nil
+	}
+	return c.inGuest(ctx, "exec probe eat 100000000")
+}
+
+// limitGroup sets the limit of memory of a process's cgroup to what the group uses.
+func limitGroup(pid int) error {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/cgroup", pid))
+	if err != nil {
+		return errNoTarget
+	}
+	for line := range strings.Lines(string(text)) { // cgroups(7): number:controllers:path
+		fields := strings.SplitN(strings.TrimSpace(line), ":", 3)
+		if len(fields) != 3 || fields[1] != "memory" && fields[1] != "" {
+			continue
+		}
+		dir, usage, limit := "/sys/fs/cgroup/memory"+fields[2], "memory.usage_in_bytes", "memory.limit_in_bytes"
+		if fields[1] == "" {
+			dir, usage, limit = "/sys/fs/cgroup"+fields[2], "memory.current", "memory.max"
+		}
+		used, err := os.ReadFile(filepath.Join(dir, usage))
+		if err != nil {
+			continue // the hierarchy of version 2 without the controller, or the group is gone
+		}
+		if err := os.WriteFile(filepath.Join(dir, limit), used, 0); err != nil && !errors.Is(err, unix.EBUSY) {
+			return fmt.Errorf("limit the memory of the pod's cgroup: %w", err)
+		} else if err == nil {
+			return nil
+		}
+	}
+	return errNoTarget
+}
 
 func (c *cycle) limitMemory(pid int) error {
 	kib := fromStatus(pid, "VmSize:")

@@ -71,6 +71,7 @@ func continueShim(_ context.Context, c *cycle) error {
 func killContainerd(ctx context.Context, c *cycle) error {
 	c.engine.Lock()
 	defer c.engine.Unlock()
+	c.pastNetNS = c.netns() // the bundle may be gone later
 	return c.node.CrashContainerd(context.WithoutCancel(ctx))
 }
 

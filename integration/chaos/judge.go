@@ -5,19 +5,19 @@ package main
 import (
 	"context"
 	"errors"
-	"regexp"
-	"slices"
-	"strings"
+	"fmt"
 	"time"
 
 	cri "k8s.io/cri-api/pkg/apis/runtime/v1"
-
-	"github.com/katapod/katapod/integration/node"
 )
 
 // readLimit is how soon the engine shows the end of a pod whose shim was killed: it runs the delete action first, which
 // has four seconds by itself. Where the shim lives, it is answerLimit.
 const readLimit = 6 * time.Second
+
+// returnLimit is how soon a call of the engine returns that was under way when its pod was struck dead: beside the
+// shim's answer, it is what containerd takes back, the delete action among it.
+const returnLimit = 15 * time.Second
 
 // judgeLife looks at how the life ended.
 func (c *cycle) judgeLife(err error) {
@@ -55,17 +55,58 @@ func (c *cycle) judgeDeath(ctx context.Context) {
 	if c.hit.err != nil || stopping(c.plan.point) {
 		return
 	}
+	limit := answerLimit + c.plan.within()
 	for _, w := range c.waiters.all() {
-		if wrong := w.answered(c.hit.at, func() time.Duration { return c.stalls.allow(answerLimit, c.hit.at) }); wrong != "" {
+		wrong := w.answered(c.hit.at, func(until time.Time) time.Duration { return c.stalls.allowUntil(limit, c.hit.at, until) })
+		if wrong != "" {
 			c.wrong("%s", wrong)
 		}
 	}
-	limit := answerLimit
-	if len(c.plan.fault.codes) == 0 {
+	c.judgeCalls()
+	if c.plan.fault.effect == deadly && len(c.plan.fault.codes) == 0 {
 		limit = readLimit
 	}
 	c.judgeContainers(ctx, c.torn(), limit)
-	c.judgeCause()
+	c.judgePod(ctx, limit)
+}
+
+// judgeCalls looks at the calls of the life that were under way at the strike.
+func (c *cycle) judgeCalls() {
+	for _, call := range c.calls {
+		if call.began.After(c.hit.at) || call.ended.Before(c.hit.at) {
+			continue
+		}
+		took := call.ended.Sub(c.hit.at)
+		if took > c.stalls.allowUntil(returnLimit+c.plan.within(), c.hit.at, call.ended) {
+			c.wrong("%s: the call returned %s after the death", call.point, round(took))
+		}
+	}
+}
+
+// judgePod waits until the engine shows that the pod is not ready.
+func (c *cycle) judgePod(ctx context.Context, limit time.Duration) {
+	if c.lone() || c.begun == 0 {
+		return
+	}
+	c.awaitShown(limit, "the pod does not read not ready", func() bool {
+		answer, err := c.runtime.PodSandboxStatus(ctx, &cri.PodSandboxStatusRequest{PodSandboxId: c.id()})
+		if err != nil {
+			c.wrong("status of the pod: %v", err)
+			return true
+		}
+		return answer.Status.State == cri.PodSandboxState_SANDBOX_NOTREADY
+	})
+}
+
+// awaitShown waits until the engine shows something, as long after the death as it may take.
+func (c *cycle) awaitShown(limit time.Duration, otherwise string, shown func() bool) {
+	for wait := 5 * time.Millisecond; !shown(); wait = min(2*wait, 100*time.Millisecond) {
+		if since := time.Since(c.hit.at); since > c.stalls.allow(limit, c.hit.at) {
+			c.wrong("%s %s after the death", otherwise, round(since))
+			return
+		}
+		<-time.After(wait)
+	}
 }
 
 // torn are the containers that ran when the pod was struck, and were not being stopped: a strike in the guest takes its
@@ -90,16 +131,7 @@ func (c *cycle) judgeEnd(ctx context.Context) {
 // judgeContainers waits until the engine shows the containers as ended, by a failure.
 func (c *cycle) judgeContainers(ctx context.Context, ids []string, limit time.Duration) {
 	for _, id := range ids {
-		for wait := 5 * time.Millisecond; ; wait = min(2*wait, 100*time.Millisecond) {
-			if c.ended(ctx, id) {
-				break
-			}
-			if time.Since(c.hit.at) > c.stalls.allow(limit, c.hit.at) {
-				c.wrong("container %.8s does not read exited %s after the death", id, time.Since(c.hit.at).Round(time.Millisecond))
-				break
-			}
-			<-time.After(wait)
-		}
+		c.awaitShown(limit, fmt.Sprintf("container %.8s does not read exited", id), func() bool { return c.ended(ctx, id) })
 	}
 }
 
@@ -126,77 +158,4 @@ func (c *cycle) ended(ctx context.Context, id string) bool {
 func (c *cycle) running(ctx context.Context, id string) bool {
 	answer, err := c.runtime.ContainerStatus(ctx, &cri.ContainerStatusRequest{ContainerId: id})
 	return err == nil && answer.Status.State == cri.ContainerState_CONTAINER_RUNNING
-}
-
-var codeInLog = regexp.MustCompile(`\[([a-z0-9-]+)\]`)
-
-// judgeCause looks for the cause in the log, where the shim lived to write it.
-func (c *cycle) judgeCause() {
-	if len(c.plan.fault.codes) == 0 || c.begun == 0 {
-		return
-	}
-	text := ""
-	for deadline := time.Now().Add(5 * time.Second); time.Now().Before(deadline); <-time.After(10 * time.Millisecond) {
-		text = c.log.text()
-		for line := range strings.Lines(text) {
-			if !strings.Contains(line, "the pod died") || !strings.Contains(line, c.id()) {
-				continue
-			}
-			for _, found := range codeInLog.FindAllStringSubmatch(line, -1) {
-				if slices.Contains(c.plan.fault.codes, found[1]) {
-					return
-				}
-			}
-			c.wrong("the log names another cause: %s", strings.TrimSpace(line))
-			return
-		}
-	}
-	c.wrong("the log names no cause of the death")
-}
-
-// judgeRest looks at the node after the removal, and returns how long it took until nothing was left.
-func (c *cycle) judgeRest(ctx context.Context) time.Duration {
-	ctx = context.WithoutCancel(ctx)
-	began := time.Now()
-	left, err := c.node.WaitEmptyBut(ctx, c.empty, c.ignored)
-	took := time.Since(began)
-	if err != nil {
-		c.wrong("look at the node: %v", err)
-	}
-	for _, kind := range node.InventoryKinds() {
-		for _, thing := range left[kind] {
-			c.wrong("left: %s: %s", kind, thing)
-		}
-	}
-	if _, slow := c.states.worst(); slow != "" {
-		c.wrong("%s", slow)
-	}
-	ids := append([]string{c.id()}, c.containers...)
-	for _, id := range slices.Compact(ids) {
-		if wrong := disorder(c.events.of(id)); wrong != "" {
-			c.wrong("events of %.8s: %s", id, wrong)
-		}
-	}
-	c.judgeBystander(ctx)
-	return took
-}
-
-// ignored are things that are not of the pod's runtime: templates are the node's, like images; and an engine that was
-// killed while it made a pod forgets the network that CNI made for it, and a file system of its own.
-func (c *cycle) ignored(kind, thing string) bool {
-	if strings.Contains(thing, "/vm/template") {
-		return true
-	}
-	if c.lone() && strings.HasPrefix(thing, "/run/containerd/fifo/") {
-		return true // ctr makes these itself, and leaves them when its task is not made
-	}
-	if c.plan.fault.effect != crashes {
-		return false
-	}
-	for _, engine := range []string{"/netns/", "veth", "/cni/results/", "io.containerd.grpc.v1.cri/sandboxes/"} {
-		if strings.Contains(thing, engine) {
-			return true
-		}
-	}
-	return false
 }

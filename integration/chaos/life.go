@@ -11,6 +11,7 @@ import (
 	cri "k8s.io/cri-api/pkg/apis/runtime/v1"
 
 	"github.com/katapod/katapod/integration/images"
+	"github.com/katapod/katapod/protocols/timeouts"
 )
 
 // stage is a part of a life, at a point of its own. rest says that nothing goes on there, so that a strike is waited
@@ -24,8 +25,22 @@ type stage struct {
 // errDead is why a life breaks off that was ended on purpose.
 var errDead = errors.New("the pod was struck dead")
 
-// callLimit bounds each call of a life on a machine that is busy.
+// callLimit bounds each call of a life on a machine that is busy; a call that takes as long is a violation. One to a
+// pod that hangs has as long as a kubelet gives it.
 const callLimit = 60 * time.Second
+
+func (p plan) callLimit() time.Duration {
+	if p.fault.hangs {
+		return timeouts.Engine
+	}
+	return callLimit
+}
+
+// made is a call of a life.
+type made struct {
+	point        string
+	began, ended time.Time
+}
 
 // live takes the pod through its life, up to its removal. It breaks off with the first call that fails, and before a
 // call to a pod that was struck dead.
@@ -56,10 +71,16 @@ func (c *cycle) settle(point string) {
 
 // call makes one call.
 func (c *cycle) call(ctx context.Context, s stage) error {
-	ctx, cancel := context.WithTimeout(ctx, callLimit)
+	limit := c.plan.callLimit()
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	began := time.Now()
 	err := s.call(ctx)
+	m := made{s.point, began, time.Now()}
+	c.calls = append(c.calls, m)
+	if m.ended.Sub(began) >= limit {
+		c.wrong("%s: no answer after %s: %v", s.point, limit, err)
+	}
 	if err == nil || c.plan.fault.effect != crashes || !c.interrupted(began) {
 		return err
 	}
@@ -72,7 +93,8 @@ func (c *cycle) call(ctx context.Context, s stage) error {
 var errInterrupted = errors.New("the engine died under a call")
 
 // interrupted tells whether the engine died since then.
-func (c *cycle) interrupted(then time.Time) bool {
+func (c *cycle) interrupted(then time.Time) (cut bool) {
+	defer func() { c.cut = c.cut || cut }()
 	select {
 	case <-c.hit.done:
 		return c.hit.at.After(then)

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/katapod/katapod/integration/interrupt"
@@ -28,7 +29,7 @@ type settings struct {
 	out, name string
 	seed      uint64
 	cycles    int
-	only      int           // a single cycle to run again, -1 for all
+	only      []int         // the cycles to run again, none for all
 	most      time.Duration // after which no further cycle begins, 0 for none
 	first     int           // the first cycle of all
 	list      bool          // print what would happen, and do nothing
@@ -56,12 +57,8 @@ func run(ctx context.Context, s settings) error {
 		return err
 	}
 	fmt.Printf("CHAOS_SEED=%d CHAOS_N=%d\n", s.seed, s.cycles)
-	first, last := s.first, s.cycles-1
-	if s.only >= 0 {
-		first, last = s.only, s.only
-	}
 	if s.list {
-		for i := first; i <= last; i++ {
+		for _, i := range s.numbers() {
 			fmt.Println(draw(s.seed, i))
 		}
 		return nil
@@ -72,7 +69,10 @@ func run(ctx context.Context, s settings) error {
 		return err
 	}
 	var results []result
-	for i := first; i <= last && ctx.Err() == nil && (s.most == 0 || time.Since(began) < s.most); i++ {
+	for _, i := range s.numbers() {
+		if ctx.Err() != nil || s.most > 0 && time.Since(began) > s.most {
+			break
+		}
 		r := suite.cycle(ctx, draw(s.seed, i))
 		fmt.Println(r)
 		results = append(results, r)
@@ -93,13 +93,32 @@ func (s *settings) read() error {
 	if s.cycles, err = number("CHAOS_N", defaultCycles); err != nil {
 		return err
 	}
-	if s.only, err = number("CHAOS_CYCLE", -1); err != nil {
-		return err
+	for text := range strings.SplitSeq(os.Getenv("CHAOS_CYCLE"), ",") {
+		if text == "" {
+			continue
+		}
+		i, err := strconv.Atoi(text)
+		if err != nil || i < 0 {
+			return fmt.Errorf("CHAOS_CYCLE is to be numbers with commas between them, and not %q", text)
+		}
+		s.only = append(s.only, i)
 	}
 	if s.out, err = filepath.Abs(s.out); err != nil {
 		return fmt.Errorf("find the build output: %w", err)
 	}
 	return nil
+}
+
+// numbers are the cycles to run.
+func (s settings) numbers() []int {
+	if len(s.only) > 0 {
+		return s.only
+	}
+	var all []int
+	for i := s.first; i < s.cycles; i++ {
+		all = append(all, i)
+	}
+	return all
 }
 
 func number(variable string, otherwise int) (int, error) {

@@ -14,7 +14,7 @@ import (
 // removeLimit bounds the stop and the removal, each.
 const removeLimit = 30 * time.Second
 
-// remove stops and removes the pod as a kubelet does, and removes it once more. Where the engine may be away, or the
+// remove stops and removes the pod as a kubelet does, each twice. Where the engine may be away, or the
 // host has no room, a call that fails is made again.
 func (c *cycle) remove(ctx context.Context) {
 	ctx = context.WithoutCancel(ctx)
@@ -24,10 +24,12 @@ func (c *cycle) remove(ctx context.Context) {
 	}
 	for _, id := range c.podsByName(ctx) {
 		c.reach("stop/pod")
-		c.insist(ctx, "stop the pod", func(ctx context.Context) error {
-			_, err := c.runtime.StopPodSandbox(ctx, &cri.StopPodSandboxRequest{PodSandboxId: id})
-			return err
-		})
+		for range 2 {
+			c.insist(ctx, "stop the pod", func(ctx context.Context) error {
+				_, err := c.runtime.StopPodSandbox(ctx, &cri.StopPodSandboxRequest{PodSandboxId: id})
+				return err
+			})
+		}
 		c.reach("stop/remove")
 		for range 2 {
 			c.insist(ctx, "remove the pod", func(ctx context.Context) error {
@@ -43,7 +45,7 @@ func (c *cycle) remove(ctx context.Context) {
 
 // insist makes a call, and again after the engine was away or behind, or a host that refuses was relieved.
 func (c *cycle) insist(ctx context.Context, what string, call func(context.Context) error) {
-	ctx, cancel := context.WithTimeout(ctx, removeLimit)
+	ctx, cancel := context.WithTimeout(ctx, removeLimit+c.plan.within())
 	defer cancel()
 	for {
 		began := time.Now()
@@ -51,14 +53,31 @@ func (c *cycle) insist(ctx context.Context, what string, call func(context.Conte
 		if err == nil || ctx.Err() == nil && strings.Contains(err.Error(), "not found") {
 			return
 		}
-		// A shim that had no memory left may have died just now, which the engine has to see first.
-		retry := c.plan.fault.effect == crashes && c.interrupted(began) || c.plan.fault.effect == refuses || c.engineLags(err)
+		retry := c.plan.fault.effect == crashes && c.interrupted(began) || c.refused(began) || c.engineLags(err)
 		if !retry || ctx.Err() != nil {
 			c.wrong("%s: after %s: %v", what, time.Since(began).Round(time.Millisecond), err)
 			return
 		}
 		c.awaitEngine()
 		<-time.After(20 * time.Millisecond)
+	}
+}
+
+// refused tells whether a call was made to a host that refused something at that time, or had until just before: a shim
+// that had no memory left may have died just now, which the engine has to see first. A VM that hangs lets a stop fail
+// until it is given up.
+func (c *cycle) refused(began time.Time) bool {
+	switch {
+	case c.plan.fault.hangs:
+		return stopping(c.plan.point)
+	case c.plan.fault.effect != refuses || c.plan.fault.lift == nil:
+		return false
+	}
+	select {
+	case <-c.hit.lifted:
+		return began.Before(c.hit.liftedAt.Add(answerLimit))
+	default:
+		return true
 	}
 }
 

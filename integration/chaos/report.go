@@ -13,14 +13,15 @@ import (
 // result is what became of a cycle.
 type result struct {
 	plan                                plan
-	missed, late                        bool // there was nothing to strike at; the point never came
+	missed, late                        bool  // there was nothing to strike at; the point never came
+	why                                 error // it was missed
 	wrongs                              []string
 	took, removal, left, answer, states time.Duration
 }
 
 func (c *cycle) result(removal, left time.Duration) result {
 	r := result{
-		plan: c.plan, wrongs: c.wrongs, missed: c.hit.err != nil, late: c.late,
+		plan: c.plan, wrongs: c.wrongs, missed: c.hit.err != nil, why: c.hit.err, late: c.late,
 		took: time.Since(c.began), removal: removal, left: left,
 	}
 	if c.hit.err != nil && !errors.Is(c.hit.err, errNoTarget) {
@@ -56,6 +57,9 @@ func (r result) verdict() string {
 func (r result) String() string {
 	line := fmt.Sprintf("%s  %-6s %5s  answers %-6s removal %-6s clean %-6s state %s", r.plan, r.verdict(),
 		round(r.took), round(r.answer), round(r.removal), round(r.left), round(r.states))
+	if r.missed && r.why != errNoTarget {
+		line += fmt.Sprintf("  (%v)", r.why)
+	}
 	for _, wrong := range r.wrongs {
 		line += "\n        " + strings.ReplaceAll(wrong, "\n", "\n        ")
 	}

@@ -75,12 +75,20 @@ func (s *stalls) stop() { close(s.done) }
 
 // allow is what a limit is, for something that began then and lasts until now.
 func (s *stalls) allow(limit time.Duration, then time.Time) time.Duration {
+	return s.allowUntil(limit, then, time.Now())
+}
+
+// allowUntil is what a limit is, for something that began then and ended at another time.
+func (s *stalls) allowUntil(limit time.Duration, then, until time.Time) time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var late time.Duration
 	var sum float64
 	looks := 0
 	for i := len(s.list) - 1; i >= 0 && (looks == 0 || s.list[i].at.After(then)); i-- {
+		if i > 0 && !s.list[i-1].at.Before(until) {
+			continue // the look right behind the end tells of the time before it
+		}
 		late += s.list[i].late
 		sum += s.list[i].ready
 		looks++

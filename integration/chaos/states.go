@@ -30,12 +30,12 @@ const (
 // states asks the shim for the state of its first container, over and over, and keeps the slowest answer.
 type states struct {
 	stalls *stalls
-	opened sync.Once
+	once   sync.Once
 	ended  chan struct{}
 	stops  sync.Once
 
 	mu        sync.Mutex
-	conn      *ttrpc.Client
+	connected bool
 	suspended int // how often the shim was stopped and is not running again
 	epoch     int // changes with each stop and each continuation
 	asked     int
@@ -51,13 +51,13 @@ func (s *states) open(addressFile, id string) {
 	if err != nil {
 		return
 	}
-	s.opened.Do(func() {
+	s.once.Do(func() {
 		client, err := dialShim(string(address))
 		if err != nil {
 			return // it is gone already
 		}
 		s.mu.Lock()
-		s.conn = client
+		s.connected = true
 		s.mu.Unlock()
 		go s.ask(client, id)
 	})
@@ -121,6 +121,13 @@ func (s *states) note(epoch int, took, excess time.Duration, err error) {
 	if excess > 0 && s.slow == "" {
 		s.slow = fmt.Sprintf("State took %s, %s more than the machine excuses; the answer was %v", round(took), round(excess), err)
 	}
+}
+
+// opened tells whether there was a connection to ask on.
+func (s *states) opened() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.connected
 }
 
 // suspend says that the shim is about to be stopped; resume that it runs again.

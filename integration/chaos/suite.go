@@ -17,6 +17,7 @@ import (
 
 	"github.com/katapod/katapod/integration/images"
 	"github.com/katapod/katapod/integration/node"
+	"github.com/katapod/katapod/sandbox/config"
 	"github.com/katapod/katapod/sandbox/template"
 )
 
@@ -29,7 +30,8 @@ type suite struct {
 	stalls    *stalls
 	log       *logTail
 	bystander *bystander
-	empty     node.Inventory
+	reports   string // where the shims keep those of pods that failed
+	nothing   node.Inventory
 	engine    sync.Mutex // held while containerd is away
 }
 
@@ -51,12 +53,13 @@ func newSuite(ctx context.Context, s settings) (_ *suite, err error) {
 }
 
 func (s *suite) prepare(ctx context.Context, out string) error {
-	archive, err := images.Build(ctx, filepath.Join(out, "node"), node.PauseImage)
+	err := s.mountSmall(ctx)
+	var archive string
 	if err == nil {
-		err = s.node.ImportImages(ctx, archive)
+		archive, err = images.Build(ctx, filepath.Join(out, "node"), node.PauseImage)
 	}
 	if err == nil {
-		err = s.mountState(ctx)
+		err = s.node.ImportImages(ctx, archive)
 	}
 	if err == nil {
 		s.conn, err = grpc.NewClient("unix://"+s.node.Socket(), grpc.WithTransportCredentials(insecure.NewCredentials()),
@@ -66,6 +69,7 @@ func (s *suite) prepare(ctx context.Context, out string) error {
 		return err
 	}
 	s.runtime = cri.NewRuntimeServiceClient(s.conn)
+	s.reports = config.Runtime{StateDir: s.node.Inside(s.node.StateDir())}.FailuresDir()
 	s.events = followEvents(s.conn)
 	if s.log, err = followLog(s.node.Log()); err != nil {
 		return err
@@ -76,14 +80,7 @@ func (s *suite) prepare(ctx context.Context, out string) error {
 	if s.bystander, err = s.startBystander(ctx); err != nil {
 		return err
 	}
-	s.empty, err = s.node.Inventory(ctx)
-	return err
-}
-
-// mountState puts the state directories of the sandboxes on a small file system of their own, which can be filled.
-func (s *suite) mountState(ctx context.Context) error {
-	_, err := s.node.Runner().Run(ctx, "sh", "-c", `mkdir -m 0711 "$0" && mount -t tmpfs -o size=1m,mode=0711 chaos "$0"`,
-		filepath.Join(s.node.StateDir(), "sbs"))
+	s.nothing, err = s.node.Inventory(ctx)
 	return err
 }
 

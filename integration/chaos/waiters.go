@@ -72,19 +72,47 @@ func (c *cycle) waitAtShim(ctx context.Context, id string) {
 	})
 }
 
-// answered is what is wrong with a waiter's answer to a death, "" when nothing is.
-func (w *waiter) answered(death time.Time, limit func() time.Duration) string {
+// answered is what is wrong with a waiter's answer to a death, "" when nothing is. The limit is that for something
+// that lasted from the death until then.
+func (w *waiter) answered(death time.Time, limit func(until time.Time) time.Duration) string {
 	for wait := time.Millisecond; ; wait = min(2*wait, 50*time.Millisecond) {
 		select {
 		case <-w.done:
-			if w.at.After(death) && w.code == 0 && w.err == nil {
+			switch took := w.at.Sub(death); {
+			case took <= 0:
+				return "" // it ended by itself, just before
+			case w.code == 0 && w.err == nil:
 				return fmt.Sprintf("%s: the answer to the death was success", w.what)
+			case took > limit(w.at):
+				return fmt.Sprintf("%s: the answer came %s after the death", w.what, round(took))
 			}
 			return ""
 		case <-time.After(wait):
 		}
-		if since := time.Since(death); since > limit() {
+		if since := time.Since(death); since > limit(time.Now()) {
 			return fmt.Sprintf("%s: no answer %s after the death", w.what, round(since))
 		}
+	}
+}
+
+// judgeWaiters looks for those who wait although the pod has been removed.
+func (c *cycle) judgeWaiters(removed time.Time) {
+	for _, w := range c.waiters.all() {
+		for wait := time.Millisecond; !w.isDone(); wait = min(2*wait, 50*time.Millisecond) {
+			if since := time.Since(removed); since > c.stalls.allow(answerLimit, removed) {
+				c.wrong("%s: no answer %s after the pod was removed", w.what, round(since))
+				break
+			}
+			<-time.After(wait)
+		}
+	}
+}
+
+func (w *waiter) isDone() bool {
+	select {
+	case <-w.done:
+		return true
+	default:
+		return false
 	}
 }

@@ -44,12 +44,17 @@ func (n *Node) Inventory(ctx context.Context) (Inventory, error) {
 	return found, err
 }
 
-// Added lists what is in after and was not in before, by kind.
+// Added lists what is in after and was not in before, by kind. What is there more often than before is listed as often:
+// a mount over another one has the same path.
 func (before Inventory) Added(after Inventory) Inventory {
 	added := Inventory{}
 	for kind, things := range after {
+		known := map[string]int{}
+		for _, thing := range before[kind] {
+			known[thing]++
+		}
 		for _, thing := range things {
-			if !slices.Contains(before[kind], thing) {
+			if known[thing]--; known[thing] < 0 {
 				added[kind] = append(added[kind], thing)
 			}
 		}
