@@ -24,7 +24,9 @@ type cycle struct {
 	began      time.Time
 	name       string
 	containers []string // ids of those that were created, in order
-	begun      int      // how many of them were started
+	up         bool     // the pod was started
+	begun      int      // how many of the containers were started
+	end        error    // of the life
 	calls      []made   // those of the life, in order
 	cut        bool     // the engine died under a call
 	pastNetNS  string   // the pod's network namespace, of an engine that dies
@@ -81,8 +83,8 @@ func (s *suite) cycle(ctx context.Context, p plan) result {
 	}
 	defer stop()
 	go c.strike(ctx)
-	err = c.live(ctx)
-	c.judgeLife(err)
+	c.end = c.live(ctx)
+	c.judgeLife(c.end)
 	c.judgeDeath(ctx)
 	close(c.over)
 	if c.isHit() && !stopping(c.plan.point) {

@@ -62,9 +62,9 @@ func fakeCycle(t *testing.T, name, point string, engine *fakeEngine) *cycle {
 	if i < 0 {
 		t.Fatalf("there is no fault %s", name)
 	}
-	s := &suite{stalls: &stalls{}, events: newEventLog(func() {}), log: &logTail{}, runtime: engine, reports: t.TempDir()}
+	s := &suite{owed: map[string]bool{}, stalls: &stalls{}, events: newEventLog(func() {}), log: &logTail{}, runtime: engine, reports: t.TempDir()}
 	c := newCycle(s, plan{fault: all[i], point: point, handler: "kata"})
-	c.pod, c.containers, c.begun = "pod", []string{"one", "two"}, 2
+	c.pod, c.containers, c.begun, c.up = "pod", []string{"one", "two"}, 2, true
 	c.strikeNow()
 	c.hit.at = c.began
 	close(c.hit.done)

@@ -85,7 +85,7 @@ func (c *cycle) judgeCalls() {
 
 // judgePod waits until the engine shows that the pod is not ready.
 func (c *cycle) judgePod(ctx context.Context, limit time.Duration) {
-	if c.lone() || c.begun == 0 {
+	if c.lone() || !c.up {
 		return
 	}
 	c.awaitShown(limit, "the pod does not read not ready", func() bool {

@@ -167,6 +167,7 @@ func (c *cycle) runPod(ctx context.Context, config *cri.PodSandboxConfig) error 
 	c.mu.Lock()
 	c.pod = run.PodSandboxId
 	c.mu.Unlock()
+	c.up = true
 	return nil
 }
 

@@ -34,7 +34,7 @@ func (c *cycle) runLone(ctx context.Context) error {
 	c.containers = []string{c.name}
 	_, err := c.node.Ctr(ctx, "run", "--detach", "--runtime", "io.containerd.kata.v2", images.Busybox, c.name, "probe", "pause")
 	if err == nil {
-		c.begun = 1
+		c.begun, c.up = 1, true
 		c.waitAtShim(context.WithoutCancel(ctx), c.name)
 	}
 	return err

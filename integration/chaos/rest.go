@@ -4,7 +4,9 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -15,6 +17,10 @@ import (
 // judgeRest looks at the node after the removal, and returns how long it took until nothing was left.
 func (c *cycle) judgeRest(ctx context.Context) time.Duration {
 	ctx = context.WithoutCancel(ctx)
+	if c.up {
+		clear(c.owed)
+	}
+	c.judgeUnseen()
 	began := time.Now()
 	left, err := c.node.WaitEmptyBut(ctx, c.nothing, c.ignored)
 	took := time.Since(began)
@@ -57,6 +63,17 @@ func (c *cycle) judgeEvents() {
 	c.events.retire(ids)
 }
 
+// neverSeen is how containerd says that a shim which it had started was not there to be connected to.
+var neverSeen = regexp.MustCompile(`start failed: failed to create TTRPC connection: dial unix (\S+): connect: connection refused`)
+
+// judgeUnseen looks for a shim that died before the engine was connected to it. The engine forgets it without asking for
+// its delete action, so its socket goes with the next pod that ends: until there is one, it is owed.
+func (c *cycle) judgeUnseen() {
+	if found := neverSeen.FindStringSubmatch(fmt.Sprint(c.end, c.log.text())); found != nil {
+		c.owed[found[1]] = true
+	}
+}
+
 // ignored are things that are not of the pod's runtime: templates are the node's, like images, and what an engine forgets
 // that was killed under a call.
 func (c *cycle) ignored(kind, thing string) bool {
@@ -66,8 +83,14 @@ func (c *cycle) ignored(kind, thing string) bool {
 	if c.lone() && strings.HasPrefix(thing, "/run/containerd/fifo/") {
 		return true // ctr makes these itself, and leaves them when its task is not made
 	}
+	if kind == "files" && (c.owed[thing] || strings.HasPrefix(thing, "/run/katapod/sockets/") && c.owed[filepath.Join(c.sockets(), filepath.Base(thing))]) {
+		return true
+	}
 	return c.cut && c.ofEngine(kind, thing)
 }
+
+// sockets is the engine's directory of them.
+func (c *cycle) sockets() string { return filepath.Join(c.node.Root, "run", "s") }
 
 // ofEngine are the things that containerd makes by itself before it asks the runtime for anything, and enters in its own
 // database behind that: when it is killed in between, it knows nothing of them when it comes back. They are the network

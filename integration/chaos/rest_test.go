@@ -80,6 +80,22 @@ func TestOnlyTheEnginesOwnIsIgnored(t *testing.T) {
 	}
 }
 
+// The socket of a shim that the engine never saw is owed by the next pod, under both of its names.
+func TestAnUnseenSocketIsOwed(t *testing.T) {
+	c := fakeCycle(t, "kill-shim", "start/shim", &fakeEngine{})
+	c.node = &node.Node{Layout: node.Layout{Root: "/tmp/n"}}
+	c.judgeUnseen()
+	socket, claim := "/tmp/n/run/s/abc", "/run/katapod/sockets/abc"
+	if c.ignored("files", socket) || c.ignored("files", claim) {
+		t.Error("a socket is ignored whose shim was seen")
+	}
+	c.log.lines = []string{"start failed: failed to create TTRPC connection: dial unix " + socket + ": connect: connection refused"}
+	c.judgeUnseen()
+	if !c.ignored("files", socket) || !c.ignored("files", claim) || c.ignored("files", socket+"d") || c.ignored("sockets", socket) {
+		t.Errorf("the sockets %v are owed", c.owed)
+	}
+}
+
 func writeFile(t *testing.T, text string) string {
 	t.Helper()
 	return writeAt(t, t.TempDir(), "file", text)

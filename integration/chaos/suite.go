@@ -32,6 +32,7 @@ type suite struct {
 	bystander *bystander
 	reports   string // where the shims keep those of pods that failed
 	nothing   node.Inventory
+	owed      map[string]bool // sockets that the next pod takes away when it ends
 	engine    sync.Mutex // held while containerd is away
 }
 
@@ -45,7 +46,7 @@ func newSuite(ctx context.Context, s settings) (_ *suite, err error) {
 	if err != nil {
 		return nil, err
 	}
-	it := &suite{node: n, stalls: watchStalls()}
+	it := &suite{node: n, stalls: watchStalls(), owed: map[string]bool{}}
 	if err := it.prepare(ctx, s.out); err != nil {
 		return nil, errors.Join(err, it.close(true))
 	}
