@@ -87,7 +87,7 @@ test: lint test-unit test-node ## Run every test: unit, network namespace, VM an
 
 .PHONY: test-unit
 test-unit: build guest ## Run the tests that need no containerd, with the race detector
-	CGO_ENABLED=1 $(GO_TEST) -race -count=1 $$(go list ./... | grep -v /integration)
+	CGO_ENABLED=1 $(GO_TEST) -race -count=1 -timeout 30m $$(go list ./... | grep -v /integration)
 
 .PHONY: test-node
 test-node: build guest node ## Run the tests on a real containerd with real VMs

@@ -61,7 +61,7 @@ func TestServingIsLoggedWithTheFirstCall(t *testing.T) {
 				t.Errorf("%d lines", log.count())
 			}
 		}
-		time.Sleep(2 * hostGrace)
+		time.Sleep(2 * hostGrace) // of synctest's fake time, which takes none
 		if log.count() != 1 {
 			t.Errorf("%d lines after the grace", log.count())
 		}
@@ -72,7 +72,7 @@ func TestServingIsLoggedWithoutACall(t *testing.T) {
 	log := record(t)
 	synctest.Test(t, func(t *testing.T) {
 		call := announced(answer)
-		time.Sleep(2 * hostGrace)
+		time.Sleep(2 * hostGrace) // of synctest's fake time, which takes none
 		if _, err := call(t.Context(), nil, nil, nil); err != nil || log.count() != 1 {
 			t.Errorf("%d lines, %v", log.count(), err)
 		}

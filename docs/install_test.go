@@ -84,7 +84,7 @@ func TestRuntimeOfContainerd(t *testing.T) {
 
 // TestMakeInstallPutsWhatThePageSays asks make what it would do.
 func TestMakeInstallPutsWhatThePageSays(t *testing.T) {
-	const destination = "/tmp/x"
+	const destination = "/destination"
 	out, err := exec.Command("make", "-C", "..", "--no-print-directory", "-n", "install", "DESTDIR="+destination).CombinedOutput()
 	if err != nil {
 		t.Fatalf("make -n install: %v\n%s", err, out)

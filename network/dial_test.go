@@ -40,7 +40,7 @@ func TestDial(t *testing.T) {
 	for transport, address := range map[string]net.Addr{"tcp": tcp.Addr(), "udp": udp.LocalAddr()} {
 		c, err := Dial(t.Context(), ns.path, transport, netip.MustParseAddrPort(address.String()))
 		must(t, err)
-		_ = c.SetDeadline(time.Now().Add(10 * time.Second))
+		_ = c.SetDeadline(time.Now().Add(patience))
 		if _, err := c.Write([]byte("?")); err != nil {
 			t.Error(err)
 		}

@@ -197,6 +197,25 @@ func (g *guest) ask(t *testing.T, to netip.Addr) {
 	g.send(t, append(append(f, ip...), icmp...))
 }
 
+// reaches wants an echo reply from the far end.
+func (g *guest) reaches(t *testing.T, to netip.Addr) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); {
+		g.ask(t, to)
+		for again := time.After(time.Second); again != nil; {
+			select {
+			case from := <-g.replies: // the others are late
+				if from == to {
+					return
+				}
+			case <-again:
+				again = nil
+			}
+		}
+	}
+	t.Fatalf("%s did not answer the guest", to)
+}
+
 // pseudo is the pseudo header of RFC 8200, section 8.1, for ICMPv6.
 func pseudo(ip []byte) []byte {
 	p := bytes.Clone(ip[8:40])

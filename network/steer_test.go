@@ -23,7 +23,7 @@ var loopbacks = [...]string{"127.0.0.1", "::1"}
 // dialIn dials from within a namespace.
 func dialIn(ns *namespace, host string, port int) (c net.Conn, err error) {
 	err = ns.enter(func() (err error) {
-		c, err = net.DialTimeout("tcp", net.JoinHostPort(host, fmt.Sprint(port)), 5*time.Second)
+		c, err = net.DialTimeout("tcp", net.JoinHostPort(host, fmt.Sprint(port)), patience)
 		return err
 	})
 	return c, err
@@ -119,7 +119,7 @@ func TestSteerLeavesTheRest(t *testing.T) {
 		if _, err := l.WriteTo([]byte("x"), l.LocalAddr()); err != nil {
 			return err
 		}
-		_ = l.SetDeadline(time.Now().Add(5 * time.Second))
+		_ = l.SetDeadline(time.Now().Add(patience))
 		_, _, err = l.ReadFrom(make([]byte, 9))
 		return err
 	}))

@@ -66,7 +66,7 @@ func TestWatch(t *testing.T) {
 		must(t, step.do())
 		select {
 		case <-told:
-		case <-time.After(10 * time.Second):
+		case <-time.After(patience):
 			t.Errorf("%s is not told", step.what)
 		}
 	}

@@ -139,12 +139,17 @@ func (s *Sandbox) awaitVMCause() error {
 	defer timer.Stop()
 	select {
 	case <-vm.Done():
-		if vm.Exit().Cause != nil {
-			return vmCause(vm)
-		}
 	case <-timer.C:
 	}
-	return nil
+	select { // both may have come
+	case <-vm.Done():
+	default:
+		return nil
+	}
+	if vm.Exit().Cause == nil {
+		return nil
+	}
+	return vmCause(vm)
 }
 
 // silenceVM ends the VM ahead of the rest. Its error comes again with that.

@@ -3,7 +3,6 @@
 package sandbox
 
 import (
-	"context"
 	"errors"
 	"net"
 	"os"
@@ -12,12 +11,12 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/containerd/errdefs"
 	"golang.org/x/sys/unix"
 
 	"github.com/katapod/katapod/hypervisor/hypervisortest"
+	"github.com/katapod/katapod/integration/leaktest"
 	"github.com/katapod/katapod/sandbox/config"
 	"github.com/katapod/katapod/sandbox/failure"
 	"github.com/katapod/katapod/sandbox/storage"
@@ -55,7 +54,7 @@ func TestKillProcess(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := <-ended; err == nil || !strings.Contains(err.Error(), "killed") {
+	if err := leaktest.Receive(t, ended); err == nil || !strings.Contains(err.Error(), "killed") {
 		t.Errorf("the process ended with %v", err)
 	}
 }
@@ -214,7 +213,8 @@ func TestMountsReachVirtiofsd(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	root := daemonRoot(t, daemon, pids[0], share)
+	hypervisortest.Answered(t, conn)
+	root := daemonRoot(t, pids[0], share)
 	target := filepath.Join(share, "c1", "rootfs")
 	if err := os.MkdirAll(target, 0o755); err != nil {
 		t.Fatal(err)
@@ -240,33 +240,25 @@ func TestMountsReachVirtiofsd(t *testing.T) {
 	}
 }
 
-// daemonRoot is the root directory of the daemon, or of its child that serves,
-// once it is in the shared directory.
-func daemonRoot(t *testing.T, d ShareDaemon, pid int, share string) string {
+// daemonRoot is the root directory of the daemon, or of its child, that serves the shared
+// directory.
+func daemonRoot(t *testing.T, pid int, share string) string {
 	t.Helper()
 	want, err := os.Stat(share)
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(background, 10*time.Second)
-	defer cancel()
-	// There is no event for a process that changed its root.
-	tick := time.NewTicker(time.Millisecond)
-	defer tick.Stop()
-	for {
-		text, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/task/" + strconv.Itoa(pid) + "/children")
-		for _, p := range append([]string{strconv.Itoa(pid)}, strings.Fields(string(text))...) {
-			root := "/proc/" + p + "/root"
-			if got, err := os.Stat(root); err == nil && os.SameFile(want, got) {
-				return root
-			}
-		}
-		select {
-		case <-tick.C:
-		case <-d.Done():
-			t.Fatalf("virtiofsd ended: %v", d.Exit())
-		case <-ctx.Done():
-			t.Fatal("virtiofsd does not enter the shared directory")
+	own := strconv.Itoa(pid)
+	text, err := os.ReadFile("/proc/" + own + "/task/" + own + "/children")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range append(strings.Fields(string(text)), own) {
+		root := "/proc/" + p + "/root"
+		if got, err := os.Stat(root); err == nil && os.SameFile(want, got) {
+			return root
 		}
 	}
+	t.Fatal("virtiofsd has not entered the shared directory")
+	return ""
 }

@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/katapod/katapod/integration/leaktest"
-	"github.com/katapod/katapod/protocols/timeouts"
 	"github.com/katapod/katapod/sandbox/failure"
 )
 
@@ -67,41 +66,41 @@ func repeat(w io.Writer, p []byte) {
 func TestHostileGuest(t *testing.T) {
 	const (
 		heapBound  = 16 << 20
-		stateBound = time.Second // it takes microseconds, on a host that has the time
+		stateBound = 10 * time.Second // it takes microseconds, on a host that has the time
 	)
 	garbage := strings.Repeat("\xff", 32<<10)
 	for _, c := range []struct {
 		name, says string
-		within     time.Duration
+		hangs      bool // which its liveness tells
 		worst      func(p *hostilePeer, agent io.Writer)
 	}{
-		{"endless answers to nothing", "does not keep to the protocol", 5 * time.Second, func(_ *hostilePeer, agent io.Writer) {
+		{"endless answers to nothing", "does not keep to the protocol", false, func(_ *hostilePeer, agent io.Writer) {
 			repeat(agent, agentFrame(8, 2, 2, "whatever"))
 		}},
-		{"endless answers to one request", "has been answered", 5 * time.Second, func(_ *hostilePeer, agent io.Writer) {
+		{"endless answers to one request", "has been answered", false, func(_ *hostilePeer, agent io.Writer) {
 			repeat(agent, agentFrame(8, 1, 2, "whatever"))
 		}},
-		{"an answer of 4 GiB", "does not keep to the protocol", 5 * time.Second, func(_ *hostilePeer, agent io.Writer) {
+		{"an answer of 4 GiB", "does not keep to the protocol", false, func(_ *hostilePeer, agent io.Writer) {
 			_, _ = agent.Write(agentFrame(1<<32-1, 1, 2, ""))
 			repeat(agent, []byte(garbage))
 		}},
-		{"garbage for answers", "does not keep to the protocol", 5 * time.Second, func(_ *hostilePeer, agent io.Writer) {
+		{"garbage for answers", "does not keep to the protocol", false, func(_ *hostilePeer, agent io.Writer) {
 			repeat(agent, []byte(garbage))
 		}},
-		{"a frame of 2 GiB", "broke", 5 * time.Second, func(p *hostilePeer, _ io.Writer) {
+		{"a frame of 2 GiB", "broke", false, func(p *hostilePeer, _ io.Writer) {
 			p.mute.Store(true)
 			_, _ = p.conn.Write(muxFrame(0, 0, 1, 1<<31, ""))
 			repeat(p.conn, []byte(garbage))
 		}},
-		{"endless streams of its own", "broke", 5 * time.Second, func(p *hostilePeer, _ io.Writer) {
+		{"endless streams of its own", "broke", false, func(p *hostilePeer, _ io.Writer) {
 			p.mute.Store(true)
 			repeat(p.conn, muxFrame(1, 1, 2, 0, ""))
 		}},
-		{"garbage for frames", "broke", 5 * time.Second, func(p *hostilePeer, _ io.Writer) {
+		{"garbage for frames", "broke", false, func(p *hostilePeer, _ io.Writer) {
 			p.mute.Store(true)
 			repeat(p.conn, []byte(garbage))
 		}},
-		{"slow bytes", "has not answered", 10 * time.Second, func(p *hostilePeer, _ io.Writer) {
+		{"slow bytes", "has not answered", true, func(p *hostilePeer, _ io.Writer) {
 			p.mute.Store(true)
 			_, _ = p.conn.Write(muxFrame(0, 0, 1, 100<<10, ""))
 			for slow := time.NewTicker(50 * time.Millisecond); ; {
@@ -114,18 +113,23 @@ func TestHostileGuest(t *testing.T) {
 				}
 			}
 		}},
-		{"silence", "has not answered", 10 * time.Second, func(p *hostilePeer, _ io.Writer) { p.mute.Store(true) }},
-		{"deafness", "has not answered", 10 * time.Second, func(p *hostilePeer, _ io.Writer) {
+		{"silence", "has not answered", true, func(p *hostilePeer, _ io.Writer) { p.mute.Store(true) }},
+		{"deafness", "has not answered", true, func(p *hostilePeer, _ io.Writer) {
 			p.mute.Store(true)
 			p.deaf.Store(true)
 		}},
-		{"endless frames of nothing, and no answer", "", 20 * time.Second, func(p *hostilePeer, _ io.Writer) {
+		{"endless frames of nothing, and no answer", "", true, func(p *hostilePeer, _ io.Writer) {
 			p.mute.Store(true)
 			repeat(p.conn, muxFrame(1, 0, 9999, 0, ""))
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			f, p := peerFixture(t)
+			life := defaultLiveness()
+			within := time.Duration(life.misses) * life.answer // what is not noticed takes longer
+			if c.hangs {
+				life = quick()
+			}
+			f, p := peerFixture(t, life)
 			proc := f.running("c1", "sleep")
 			agent := leaktest.Receive(t, p.stream)
 			var over = make(chan struct{})
@@ -136,7 +140,7 @@ func TestHostileGuest(t *testing.T) {
 			got := measure(f, f.pod.Done())
 			leaktest.Receive(t, over)
 			t.Logf("%d KiB of heap, %s until the pod was dead and released, its state in %s", got.heap>>10, got.took.Round(time.Millisecond), got.state)
-			if got.heap > heapBound || got.took > c.within+timeouts.Cause || got.state > stateBound {
+			if got.heap > heapBound || got.took > within || got.state > stateBound {
 				t.Errorf("it cost %d KiB and %s, its state %s", got.heap>>10, got.took, got.state)
 			}
 			if code := wait(t, proc.Init()); code != exitKilled {
@@ -151,7 +155,7 @@ func TestHostileGuest(t *testing.T) {
 
 // TestHostileOutput floods an output that nobody reads: it waits in the guest.
 func TestHostileOutput(t *testing.T) {
-	f, _ := peerFixture(t)
+	f, _ := peerFixture(t, defaultLiveness())
 	c := f.container("c1", "flood")
 	if err := c.Start(background); err != nil {
 		t.Fatal(err)
@@ -167,7 +171,7 @@ func TestHostileOutput(t *testing.T) {
 }
 
 func TestHostileErrorText(t *testing.T) {
-	f, _ := peerFixture(t)
+	f, _ := peerFixture(t, defaultLiveness())
 	c := f.running("c1", "sleep")
 	f.agent.failAt("StatsContainer", errors.New(strings.Repeat("lies\n", 40<<10)))
 	_, err := c.Stats(background)

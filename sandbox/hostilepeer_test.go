@@ -40,10 +40,10 @@ type peerVM struct {
 func (vm peerVM) Dialer() transport.Dialer { return vm.dialer }
 
 // peerFixture is a pod that runs in such a guest.
-func peerFixture(t *testing.T) (*fixture, *hostilePeer) {
+func peerFixture(t *testing.T, life liveness) (*fixture, *hostilePeer) {
 	t.Helper()
 	f := newFixture(t)
-	f.pod.liveness = quick()
+	f.pod.liveness = life
 	p := &hostilePeer{agent: f.agent, stream: make(chan *yamux.Stream, 1), gone: make(chan struct{})}
 	path := filepath.Join(t.TempDir(), "mux.sock")
 	l, err := net.Listen("unix", path)

@@ -14,9 +14,9 @@ import (
 	"github.com/katapod/katapod/sandbox/failure"
 )
 
-// quick finds a fake agent that hangs at once.
+// quick finds a fake agent that hangs soon, and not one that has to wait for its turn.
 func quick() liveness {
-	return liveness{every: time.Millisecond, answer: 200 * time.Millisecond, misses: 3}
+	return liveness{every: time.Millisecond, answer: 500 * time.Millisecond, misses: 3}
 }
 
 // hangFixture is a pod whose agent does not answer health checks after the start
@@ -86,7 +86,7 @@ func TestWhoeverWantsToKnowHearsOfEachQuestion(t *testing.T) {
 func TestVMThatHangs(t *testing.T) {
 	bundle := busyboxBundle(t)
 	pod := realPod(t)
-	pod.liveness = liveness{every: 10 * time.Millisecond, answer: 2 * time.Second, misses: 2}
+	pod.liveness = liveness{every: 10 * time.Millisecond, answer: 5 * time.Second, misses: 2}
 	startReal(t, pod)
 	c, err := pod.CreateContainer(background, realContainer(bundle, "c1", "busybox", "sleep", "1000"))
 	if err != nil {

@@ -77,7 +77,7 @@ func realPod(t *testing.T, change ...func(*Options)) *Sandbox {
 
 // stopReal stops a real pod and checks that nothing of it is left.
 func stopReal(t *testing.T, pod *Sandbox) {
-	ctx, cancel := context.WithTimeout(background, 30*time.Second)
+	ctx, cancel := context.WithTimeout(background, 2*time.Minute)
 	defer cancel()
 	if err := pod.Stop(ctx); err != nil {
 		t.Error(err)
@@ -99,7 +99,7 @@ func stopReal(t *testing.T, pod *Sandbox) {
 // startReal starts a pod and tells what took how long.
 func startReal(t *testing.T, pod *Sandbox) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(background, 60*time.Second)
+	ctx, cancel := context.WithTimeout(background, 3*time.Minute)
 	defer cancel()
 	if err := pod.Start(ctx); err != nil {
 		var f *Failure

@@ -10,6 +10,9 @@ import (
 	"github.com/katapod/katapod/protocols/agentpb"
 )
 
+// patience bounds what a guest does at once, on a machine that is ten times slower.
+const patience = 2 * time.Minute
+
 // guestUser is a test's hold on a running guest.
 type guestUser struct {
 	*machine
@@ -20,7 +23,7 @@ type guestUser struct {
 // TestAgent boots one guest and runs every test of calls in it, in order.
 func TestAgent(t *testing.T) {
 	m := boot(t)
-	ctx, cancel := context.WithTimeout(context.Background(), 4*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Minute)
 	defer cancel()
 	g := &guestUser{machine: m, ctx: ctx}
 	for _, test := range []struct {

@@ -17,7 +17,7 @@ import (
 // testForward reaches a container that listens on the guest's loopback alone.
 func testForward(t *testing.T, g *guestUser) {
 	p := g.run(t, "echo hello > /tmp/index.html; exec httpd -f -p 127.0.0.1:8080 -h /tmp")
-	for deadline := time.Now().Add(20 * time.Second); ; {
+	for deadline := time.Now().Add(patience); ; {
 		stream := g.dial(g.ctx, t, transport.PortForward)
 		err := forward.Request(stream, 8080)
 		if errdefs.IsUnavailable(err) && time.Now().Before(deadline) {
@@ -38,9 +38,8 @@ func testForward(t *testing.T, g *guestUser) {
 	}
 	stream := g.dial(g.ctx, t, transport.PortForward)
 	defer func() { _ = stream.Close() }()
-	began := time.Now()
-	if err := forward.Request(stream, 8081); !errdefs.IsUnavailable(err) || time.Since(began) > 2*time.Second {
-		t.Errorf("an unused port gave %v after %v", err, time.Since(began))
+	if err := forward.Request(stream, 8081); !errdefs.IsUnavailable(err) {
+		t.Errorf("an unused port gave %v", err)
 	}
 	g.signal(t, p, 9)
 }

@@ -8,6 +8,7 @@ import (
 	"net"
 	"strings"
 	"testing"
+	"time"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -77,7 +78,7 @@ func (g *guestUser) create(t *testing.T, id string, s *agentpb.Spec) *process {
 
 func (g *guestUser) removeLater(t *testing.T, id string) {
 	t.Cleanup(func() {
-		if _, err := g.agent.RemoveContainer(g.ctx, &agentpb.RemoveContainerRequest{ContainerId: id, Timeout: 20}); err != nil {
+		if _, err := g.agent.RemoveContainer(g.ctx, &agentpb.RemoveContainerRequest{ContainerId: id, Timeout: 120}); err != nil {
 			t.Errorf("remove %s: %v", id, err)
 		}
 	})
@@ -169,6 +170,7 @@ func (g *guestUser) wait(t *testing.T, p *process) int {
 
 func read(t *testing.T, from net.Conn) string {
 	t.Helper()
+	_ = from.SetReadDeadline(time.Now().Add(patience))
 	data, err := io.ReadAll(from)
 	if err != nil {
 		t.Fatal(err)
@@ -179,6 +181,7 @@ func read(t *testing.T, from net.Conn) string {
 // readLine reads one line of an output that goes on.
 func readLine(t *testing.T, from net.Conn) string {
 	t.Helper()
+	_ = from.SetReadDeadline(time.Now().Add(patience))
 	var line []byte
 	for b := make([]byte, 1); ; {
 		if _, err := io.ReadFull(from, b); err != nil {

@@ -20,7 +20,7 @@ func testNothingStays(t *testing.T, g *guestUser) {
 	for range 3 {
 		g.comeAndGo(t)
 	}
-	for deadline := time.Now().Add(30 * time.Second); ; {
+	for deadline := time.Now().Add(patience); ; {
 		f, n := g.holds(t)
 		if f <= files+slack && n <= goroutines+slack {
 			break
@@ -58,7 +58,7 @@ func (g *guestUser) comeAndGo(t *testing.T) {
 	read(t, terminal.stdout)
 	g.wait(t, terminal)
 	terminal.close()
-	if _, err := g.agent.RemoveContainer(g.ctx, &agentpb.RemoveContainerRequest{ContainerId: id, Timeout: 20}); err != nil {
+	if _, err := g.agent.RemoveContainer(g.ctx, &agentpb.RemoveContainerRequest{ContainerId: id, Timeout: 120}); err != nil {
 		t.Fatal(err)
 	}
 	p.close()

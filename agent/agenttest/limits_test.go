@@ -44,18 +44,16 @@ func testPauseUpdateStats(t *testing.T, g *guestUser) {
 	if _, err := g.agent.ExecProcess(g.ctx, &agentpb.ExecProcessRequest{ContainerId: p.id, ExecId: "e", Process: &agentpb.Process{Args: []string{"true"}}}); code(err) != failedPrecondition {
 		t.Errorf("exec in a paused container: %v", err)
 	}
-	quiet := make(chan struct{})
-	go func() {
-		defer close(quiet)
-		for {
-			_ = p.stdout.SetReadDeadline(time.Now().Add(time.Second))
-			if _, err := p.stdout.Read(make([]byte, 64)); err != nil {
-				return
-			}
+	// What it said before comes; then there is silence.
+	for deadline := time.Now().Add(patience); ; {
+		_ = p.stdout.SetReadDeadline(time.Now().Add(time.Second))
+		if _, err := p.stdout.Read(make([]byte, 64)); err != nil {
+			break
 		}
-	}()
-	<-quiet
-	_ = p.stdout.SetReadDeadline(time.Time{})
+		if time.Now().After(deadline) {
+			t.Fatal("a paused container goes on")
+		}
+	}
 	if _, err := g.agent.ResumeContainer(g.ctx, &agentpb.ResumeContainerRequest{ContainerId: p.id}); err != nil {
 		t.Fatal(err)
 	}
@@ -108,7 +106,8 @@ func testOOM(t *testing.T, g *guestUser) {
 
 func testNamespaces(t *testing.T, g *guestUser) {
 	const show = "for n in ipc uts net pid mnt cgroup; do readlink /proc/self/ns/$n; done"
-	a, b := g.run(t, "echo shared > /dev/shm/x; sleep 1000"), g.run(t, "sleep 1000")
+	a, b := g.run(t, "echo shared > /dev/shm/x; echo written; sleep 1000"), g.run(t, "sleep 1000")
+	readLine(t, a.stdout)
 	outA, outB := strings.Fields(g.output(t, a, nil, show)), strings.Fields(g.output(t, b, nil, show+"; cat /dev/shm/x; cat /proc/1/cgroup"))
 	if len(outA) != 6 || len(outB) != 8 {
 		t.Fatalf("namespaces %q %q", outA, outB)

@@ -16,6 +16,7 @@ import (
 
 	"github.com/containerd/ttrpc"
 
+	"github.com/katapod/katapod/integration/leaktest"
 	"github.com/katapod/katapod/protocols/agentpb"
 	"github.com/katapod/katapod/protocols/stdio"
 	"github.com/katapod/katapod/protocols/transport"
@@ -92,7 +93,7 @@ func boot(t *testing.T) *machine {
 	t.Cleanup(func() {
 		_ = m.dialer.Close()
 		_ = cmd.Process.Kill()
-		<-copied
+		leaktest.Receive(t, copied)
 		_ = cmd.Wait()
 	})
 	m.connect(t)
@@ -171,7 +172,7 @@ func run(t *testing.T, name string, args ...string) {
 // connect waits for the agent and makes the clients.
 func (m *machine) connect(t *testing.T) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 	conn := m.dial(ctx, t, transport.PortAgent)
 	client := ttrpc.NewClient(conn)
@@ -199,6 +200,9 @@ func (m *machine) plug(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = conn.Close() }()
+	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
+		t.Fatal(err)
+	}
 	answers := bufio.NewScanner(conn)
 	for _, command := range []string{
 		`{"execute":"qmp_capabilities"}`,

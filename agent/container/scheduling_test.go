@@ -4,6 +4,7 @@ package container
 
 import (
 	"os/exec"
+	"strconv"
 	"testing"
 
 	"github.com/containerd/errdefs"
@@ -61,21 +62,35 @@ func TestScheduleOfAProcess(t *testing.T) {
 }
 
 func TestSchedulingIsInherited(t *testing.T) {
-	p := batch()
-	p.ExecCPUAffinity = &specs.CPUAffinity{Initial: "0-1023", Final: "0"}
+	p, one := batch(), firstCPU(t)
+	p.ExecCPUAffinity = &specs.CPUAffinity{Initial: "0-1023", Final: strconv.Itoa(one)}
 	var pid int
 	if err := withScheduling(p, func() error { pid = sleeper(t); return nil }); err != nil {
 		t.Fatal(err)
 	}
 	wantBatch(t, "a child", pid, true)
 	var cpus unix.CPUSet
-	if err := unix.SchedGetaffinity(pid, &cpus); err != nil || cpus.Count() != 1 || !cpus.IsSet(0) {
+	if err := unix.SchedGetaffinity(pid, &cpus); err != nil || cpus.Count() != 1 || !cpus.IsSet(one) {
 		t.Errorf("a child may run on %v, error %v", cpus, err)
 	}
 	wantBatch(t, "the test", 0, false)
 	if err := withScheduling(&specs.Process{}, func() error { return unix.EBUSY }); err != unix.EBUSY {
 		t.Errorf("error %v, want that of the function", err)
 	}
+}
+
+// firstCPU is one that the test may run on.
+func firstCPU(t *testing.T) int {
+	t.Helper()
+	var cpus unix.CPUSet
+	if err := unix.SchedGetaffinity(0, &cpus); err != nil {
+		t.Fatal(err)
+	}
+	cpu := 0
+	for !cpus.IsSet(cpu) {
+		cpu++
+	}
+	return cpu
 }
 
 func TestSchedulingThatIsNone(t *testing.T) {

@@ -48,7 +48,7 @@ func newNetwork(t *testing.T) *Network {
 			t.Error(err)
 		}
 	})
-	n, err := New(&device.Finder{Hub: hub, Timeout: 2 * time.Second})
+	n, err := New(&device.Finder{Hub: hub, Timeout: time.Minute})
 	if err != nil {
 		t.Fatal(err)
 	}

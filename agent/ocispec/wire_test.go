@@ -21,7 +21,7 @@ func refusedFields() map[protoreflect.FullName]bool {
 
 // fill sets every field of m, down to the leaves, to a value that depends on
 // seed, but for the refused ones.
-func fill(m protoreflect.Message, seed uint64) {
+func fill(t *testing.T, m protoreflect.Message, seed uint64) {
 	fields := m.Descriptor().Fields()
 	for i := range fields.Len() {
 		f := fields.Get(i)
@@ -30,22 +30,22 @@ func fill(m protoreflect.Message, seed uint64) {
 		}
 		switch {
 		case f.IsMap():
-			m.Mutable(f).Map().Set(protoreflect.ValueOfString("key").MapKey(), leaf(f.MapValue(), seed))
+			m.Mutable(f).Map().Set(protoreflect.ValueOfString("key").MapKey(), leaf(t, f.MapValue(), seed))
 		case f.IsList() && f.Kind() == protoreflect.MessageKind:
 			e := m.Mutable(f).List().NewElement()
-			fill(e.Message(), seed)
+			fill(t, e.Message(), seed)
 			m.Mutable(f).List().Append(e)
 		case f.IsList():
-			m.Mutable(f).List().Append(leaf(f, seed))
+			m.Mutable(f).List().Append(leaf(t, f, seed))
 		case f.Kind() == protoreflect.MessageKind:
-			fill(m.Mutable(f).Message(), seed)
+			fill(t, m.Mutable(f).Message(), seed)
 		default:
-			m.Set(f, leaf(f, seed))
+			m.Set(f, leaf(t, f, seed))
 		}
 	}
 }
 
-func leaf(f protoreflect.FieldDescriptor, seed uint64) protoreflect.Value {
+func leaf(t *testing.T, f protoreflect.FieldDescriptor, seed uint64) protoreflect.Value {
 	switch f.Kind() {
 	case protoreflect.StringKind:
 		return protoreflect.ValueOfString("text" + string(rune('a'+seed)))
@@ -58,12 +58,13 @@ func leaf(f protoreflect.FieldDescriptor, seed uint64) protoreflect.Value {
 	case protoreflect.Int64Kind:
 		return protoreflect.ValueOfInt64(int64(100 + seed))
 	}
-	panic("a kind of field that this test does not know: " + f.Kind().String())
+	t.Fatalf("a kind of field that this test does not know: %v", f.Kind())
+	return protoreflect.Value{}
 }
 
 // leaves calls visit for every leaf of a filled message, with a function that
 // changes only it.
-func leaves(m protoreflect.Message, path string, visit func(path string, change func())) {
+func leaves(t *testing.T, m protoreflect.Message, path string, visit func(path string, change func())) {
 	fields := m.Descriptor().Fields()
 	for i := range fields.Len() {
 		f := fields.Get(i)
@@ -72,16 +73,16 @@ func leaves(m protoreflect.Message, path string, visit func(path string, change 
 		case refusedFields()[f.FullName()]:
 		case f.IsMap():
 			visit(name, func() {
-				m.Mutable(f).Map().Set(protoreflect.ValueOfString("key").MapKey(), leaf(f.MapValue(), 2))
+				m.Mutable(f).Map().Set(protoreflect.ValueOfString("key").MapKey(), leaf(t, f.MapValue(), 2))
 			})
 		case f.IsList() && f.Kind() == protoreflect.MessageKind:
-			leaves(m.Mutable(f).List().Get(0).Message(), name, visit)
+			leaves(t, m.Mutable(f).List().Get(0).Message(), name, visit)
 		case f.IsList():
-			visit(name, func() { m.Mutable(f).List().Set(0, leaf(f, 2)) })
+			visit(name, func() { m.Mutable(f).List().Set(0, leaf(t, f, 2)) })
 		case f.Kind() == protoreflect.MessageKind:
-			leaves(m.Mutable(f).Message(), name, visit)
+			leaves(t, m.Mutable(f).Message(), name, visit)
 		default:
-			visit(name, func() { m.Set(f, leaf(f, 2)) })
+			visit(name, func() { m.Set(f, leaf(t, f, 2)) })
 		}
 	}
 }
@@ -103,14 +104,14 @@ func encode(t *testing.T, in *agentpb.Spec) string {
 // whether the bundle's configuration changes.
 func TestEveryFieldArrives(t *testing.T) {
 	full := &agentpb.Spec{}
-	fill(full.ProtoReflect(), 1)
+	fill(t, full.ProtoReflect(), 1)
 	before := encode(t, full)
 	n := 0
 	var paths []string
-	leaves(full.ProtoReflect(), "Spec", func(path string, _ func()) { paths = append(paths, path) })
+	leaves(t, full.ProtoReflect(), "Spec", func(path string, _ func()) { paths = append(paths, path) })
 	for _, wanted := range paths {
 		one := proto.Clone(full).(*agentpb.Spec)
-		leaves(one.ProtoReflect(), "Spec", func(path string, change func()) {
+		leaves(t, one.ProtoReflect(), "Spec", func(path string, change func()) {
 			if path == wanted {
 				change()
 				n++

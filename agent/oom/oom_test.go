@@ -37,7 +37,7 @@ func newWatcher(t *testing.T) *Watcher {
 
 func next(t *testing.T, w *Watcher, want ...string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	for i, id := range want {
 		if got, err := w.Next(ctx); err != nil || got != id {

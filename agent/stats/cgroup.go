@@ -78,12 +78,16 @@ func memory(d cgroup.Dir, out *agentpb.CgroupStats) error {
 // limit.
 func memoryData(d cgroup.Dir, prefix string) (*agentpb.MemoryData, error) {
 	out := &agentpb.MemoryData{}
-	for file, to := range map[string]*uint64{".current": &out.Usage, ".max": &out.Limit, ".peak": &out.MaxUsage} {
-		n, err := d.Uint(prefix + file)
+	// The peak comes after the usage, which is then never more.
+	for _, f := range []struct {
+		name string
+		to   *uint64
+	}{{".current", &out.Usage}, {".peak", &out.MaxUsage}, {".max", &out.Limit}} {
+		n, err := d.Uint(prefix + f.name)
 		if err != nil {
 			return nil, err
 		}
-		*to = n
+		*f.to = n
 	}
 	events, err := d.Keyed(prefix + ".events")
 	if err != nil {

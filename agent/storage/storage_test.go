@@ -5,6 +5,7 @@ package storage
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -41,7 +42,8 @@ func TestMain(m *testing.M) {
 	case errors.As(err, &exit):
 		os.Exit(exit.ExitCode())
 	case err != nil:
-		panic(err)
+		fmt.Fprintln(os.Stderr, "run the tests in a mount namespace of their own:", err)
+		os.Exit(1)
 	}
 }
 
@@ -139,7 +141,7 @@ func TestManyUsersMakeOne(t *testing.T) {
 		}()
 	}
 	for range users {
-		if err := <-failed; err != nil {
+		if err := leaktest.Receive(t, failed); err != nil {
 			t.Error(err)
 		}
 	}
@@ -288,9 +290,9 @@ func TestBadSources(t *testing.T) {
 	m := newManager(t)
 	for _, s := range []*agentpb.Storage{
 		{Driver: "blk", Source: "20/00"}, {Driver: "scsi", Source: "1"}, {Driver: "scsi", Source: "a:b"}, {Driver: "mmioblk", Source: "vdb"},
-		{Driver: "local", MountPoint: "/tmp/x", Options: []string{"mode=rwx"}},
-		{Driver: "ephemeral", Fstype: "hugetlbfs", MountPoint: "/tmp/x", Options: []string{"size=2Mi"}},
-		{Driver: "ephemeral", Fstype: "hugetlbfs", MountPoint: "/tmp/x", Options: []string{"pagesize=2Mi", "size=3Mi"}},
+		{Driver: "local", MountPoint: "/nonexistent/x", Options: []string{"mode=rwx"}},
+		{Driver: "ephemeral", Fstype: "hugetlbfs", MountPoint: "/nonexistent/x", Options: []string{"size=2Mi"}},
+		{Driver: "ephemeral", Fstype: "hugetlbfs", MountPoint: "/nonexistent/x", Options: []string{"pagesize=2Mi", "size=3Mi"}},
 	} {
 		if _, err := m.Add(t.Context(), "", []*agentpb.Storage{s}); !errors.Is(err, errdefs.ErrInvalidArgument) {
 			t.Errorf("%v: %v", s, err)

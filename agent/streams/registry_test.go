@@ -12,6 +12,7 @@ import (
 
 	"github.com/containerd/errdefs"
 
+	"github.com/katapod/katapod/integration/leaktest"
 	"github.com/katapod/katapod/protocols/stdio"
 )
 
@@ -43,7 +44,7 @@ func TestConnectionBeforeClaimAndAfter(t *testing.T) {
 			waitFor(t, func() bool { r.mu.Lock(); defer r.mu.Unlock(); return r.arrived == 1 })
 			go claim()
 		}
-		if c := <-got; c != guest {
+		if c := leaktest.Receive(t, got); c != guest {
 			t.Fatalf("claimFirst=%v: claimed %v", claimFirst, c)
 		}
 		if len(r.waiting) != 0 || r.arrived != 0 {
@@ -103,9 +104,10 @@ func TestZeroTokenIsRefused(t *testing.T) {
 	}
 }
 
+// waitFor polls for what is done inside the registry, of which it tells nobody.
 func waitFor(t *testing.T, done func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(5 * time.Second); !done(); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); !done(); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("timeout")
 		}

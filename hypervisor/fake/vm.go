@@ -132,7 +132,8 @@ func (vm *Bare) bringUp(ctx context.Context, p *process) error {
 
 func (vm *Bare) watch(p *process) {
 	how := p.wait()
-	vm.guest.end()
+	// Last: who loses a connection finds that the VM has ended.
+	defer vm.guest.end()
 	vm.dropMemory()
 	vm.mu.Lock()
 	cause := vm.diedOf

@@ -32,7 +32,7 @@ func dialKeepsItsDeadline(t *testing.T, d Driver) {
 
 func mustTimeOut(t *testing.T, vm hypervisor.VM, when string, port uint32) {
 	t.Helper()
-	const limit, slack = 50 * time.Millisecond, 2 * time.Second
+	const limit, slack = 50 * time.Millisecond, patience / 2
 	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	defer cancel()
 	began := time.Now()
@@ -66,7 +66,7 @@ func dialEndsWithTheVM(t *testing.T, d Driver) {
 		if err == nil {
 			t.Error("a port without a listener was dialled")
 		}
-	case <-time.After(5 * time.Second):
+	case <-time.After(patience):
 		t.Error("a dial waits on a VM that has ended")
 	}
 }

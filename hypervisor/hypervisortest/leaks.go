@@ -15,9 +15,6 @@ import (
 	"github.com/katapod/katapod/hypervisor"
 )
 
-// settle bounds the wait for goroutines and processes that are about to end.
-const settle = 5 * time.Second
-
 // noLeaks checks, after all that the test cleans up itself, that descriptors
 // and goroutines are as they were.
 func noLeaks(t *testing.T) {
@@ -48,11 +45,11 @@ func warm(t *testing.T) {
 	w.Close()
 }
 
-// eventually fails unless state becomes empty; it polls, since neither the end
-// of a goroutine nor that of a descriptor can be waited for.
+// eventually fails unless state becomes empty. It polls: nothing tells of the end of
+// a goroutine that was not made to be waited for, nor of that of a descriptor.
 func eventually(t *testing.T, what string, state func() string) {
 	t.Helper()
-	deadline := time.Now().Add(settle)
+	deadline := time.Now().Add(patience)
 	for {
 		s := state()
 		if s == "" {
@@ -111,7 +108,7 @@ func mustEnd(t *testing.T, vm hypervisor.VM) {
 	t.Helper()
 	select {
 	case <-vm.Done():
-	case <-time.After(settle):
+	case <-time.After(patience):
 		t.Fatal("the VM's end is not reported")
 	}
 }

@@ -22,7 +22,7 @@ import (
 	"github.com/katapod/katapod/protocols/transport"
 )
 
-const patience = 60 * time.Second
+const patience = 3 * time.Minute
 
 // ask sends the test guest a command and returns its answer.
 func ask(t *testing.T, vm *VM, command string) string {
@@ -134,7 +134,7 @@ func netns(t *testing.T) string {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := unix.Unmount(path, 0); err != nil {
+		if err := unix.Unmount(path, unix.MNT_DETACH); err != nil {
 			t.Error(err)
 		}
 	})

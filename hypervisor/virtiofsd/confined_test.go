@@ -9,7 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
+
+	"github.com/katapod/katapod/hypervisor/hypervisortest"
 )
 
 // TestDaemonIsConfined looks at the processes of the daemon once it serves.
@@ -27,7 +28,7 @@ func TestDaemonIsConfined(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	serving := server(t, d)
+	serving := server(t, d, conn)
 	for _, pid := range []int{d.PID(), serving} {
 		proc := fmt.Sprintf("/proc/%d/", pid)
 		for _, path := range []string{"etc/passwd", "run", "var", "root", "home", "tmp", "sys", "bin/sh"} {
@@ -66,21 +67,18 @@ func TestDaemonIsConfined(t *testing.T) {
 	}
 }
 
-// server waits for the process of the daemon that filters its system calls, which it
-// does last.
-func server(t *testing.T, d *Daemon) int {
+// server is the process of the daemon that serves. The C daemon drops its capabilities
+// after it began to filter its system calls, so that neither tells of the other: only
+// an answer proves that it has done both, since it does them before it reads a message.
+func server(t *testing.T, d *Daemon, conn net.Conn) int {
 	t.Helper()
-	deadline := time.Now().Add(10 * time.Second)
-	for {
-		for _, pid := range append([]int{d.PID()}, children(d.PID())...) {
-			status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-			if err == nil && strings.Contains(string(status), "Seccomp:\t2\n") {
-				return pid
-			}
+	hypervisortest.Answered(t, conn)
+	for _, pid := range append(children(d.PID()), d.PID()) {
+		status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+		if err == nil && strings.Contains(string(status), "Seccomp:\t2\n") {
+			return pid
 		}
-		if time.Now().After(deadline) {
-			t.Fatal("no process of the daemon filters its system calls")
-		}
-		time.Sleep(time.Millisecond)
 	}
+	t.Fatalf("no process of the daemon filters its system calls; it said: %q", d.Log())
+	return 0
 }

@@ -11,7 +11,7 @@ import (
 )
 
 // patience bounds the wait for what is just ending, on a machine that is busy.
-const patience = 10 * time.Second
+const patience = time.Minute
 
 // Main runs a package's tests, checks what they left, and ends the process.
 func Main(m *testing.M) { os.Exit(Run(m)) }

@@ -14,7 +14,7 @@ import (
 )
 
 // patience bounds every wait of a test that should not take long.
-const patience = time.Minute
+const patience = 2 * time.Minute
 
 func contextFor(d time.Duration) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.Background(), d)
@@ -98,6 +98,24 @@ func dial(t *testing.T, d Dialer, port uint32) halfCloser {
 	return h
 }
 
+// mustTimeOut dials a port of which nothing comes, and wants the error to say why the deadline passed. What is tried until
+// then takes what the machine has time for, so that a short deadline may pass before anything was tried.
+func mustTimeOut(t *testing.T, d Dialer, port uint32, want string) {
+	t.Helper()
+	for limit := 50 * time.Millisecond; ; limit *= 4 {
+		ctx, cancel := contextFor(limit)
+		_, err := d.Dial(ctx, port)
+		cancel()
+		if err == nil || !errors.Is(err, context.DeadlineExceeded) || limit > patience && !strings.Contains(err.Error(), want) {
+			t.Errorf("port %d: got %v, want %q", port, err, want)
+			return
+		}
+		if strings.Contains(err.Error(), want) {
+			return
+		}
+	}
+}
+
 // exchange sends text and expects it back.
 func exchange(t *testing.T, c net.Conn, text string) {
 	t.Helper()
@@ -119,7 +137,7 @@ func checkLeaks(t *testing.T) {
 	t.Helper()
 	t.Cleanup(func() {
 		var left string
-		for end := time.Now().Add(patience / 4); time.Now().Before(end); runtime.Gosched() {
+		for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(time.Millisecond) { // nothing tells of the end of a goroutine
 			if left = leaked(); left == "" {
 				return
 			}

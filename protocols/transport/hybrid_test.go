@@ -3,7 +3,6 @@
 package transport
 
 import (
-	"context"
 	"errors"
 	"io"
 	"net"
@@ -78,24 +77,14 @@ func TestHybridRefusedAndSilent(t *testing.T) {
 		2: "did not answer",
 		3: "connection refused: nothing listens on guest port 3",
 	} {
-		ctx, cancel := context.WithTimeout(testContext(t), 100*time.Millisecond)
-		_, err := h.Dial(ctx, port)
-		cancel()
-		if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), want) {
-			t.Errorf("port %d: got %v, want %q", port, err, want)
-		}
+		mustTimeOut(t, h, port, want)
 	}
 }
 
 func TestHybridNoVMM(t *testing.T) {
 	checkLeaks(t)
 	h := newHybrid(t, filepath.Join(t.TempDir(), "none"))
-	ctx, cancel := context.WithTimeout(testContext(t), 30*time.Millisecond)
-	defer cancel()
-	_, err := h.Dial(ctx, 1)
-	if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "is the VMM running?") {
-		t.Errorf("got %v", err)
-	}
+	mustTimeOut(t, h, 1, "is the VMM running?")
 }
 
 func TestHybridCloseBreaksStreams(t *testing.T) {

@@ -48,10 +48,10 @@ func TestRemovalWaitsForSlowEnds(t *testing.T) {
 }
 
 func TestRemovalEndsWithItsContext(t *testing.T) {
-	dir, r := busyGroup(t, os.Getpid(), func() bool { return true })
 	gaveUp := errors.New("the engine waits no longer")
-	ctx, cancel := context.WithTimeoutCause(t.Context(), 50*time.Millisecond, gaveUp)
-	defer cancel()
+	ctx, cancel := context.WithCancelCause(t.Context())
+	defer cancel(nil)
+	dir, r := busyGroup(t, os.Getpid(), func() bool { cancel(gaveUp); return true })
 	err := r.tree(ctx, dir)
 	if !errors.Is(err, gaveUp) || !errors.Is(err, unix.EBUSY) || !strings.Contains(err.Error(), strconv.Itoa(os.Getpid())) {
 		t.Errorf("error %v", err)

@@ -202,7 +202,8 @@ func TestKilledOwner(t *testing.T) {
 		return
 	}
 	base := t.TempDir()
-	cgroup := "/katapod-ledger-test/kata_" + strconv.Itoa(os.Getpid())
+	parent := "/katapod-ledger-test-" + strconv.Itoa(os.Getpid())
+	cgroup := parent + "/kata_owner"
 	owner := exec.Command(os.Args[0], "-test.run=^TestKilledOwner$")
 	owner.Env = append(os.Environ(), "LEDGER_TEST_OWNER="+base, "LEDGER_TEST_CGROUP="+cgroup)
 	out, err := owner.StdoutPipe()
@@ -231,14 +232,9 @@ func TestKilledOwner(t *testing.T) {
 	if len(l.Held()) > 0 {
 		t.Errorf("still held are %v", l.Held())
 	}
-	removeParent(t)
-}
-
-func removeParent(t *testing.T) {
-	t.Helper()
-	parent, err := hostcgroup.Load("/katapod-ledger-test")
+	above, err := hostcgroup.Load(parent)
 	must(t, err)
-	must(t, parent.Delete(t.Context()))
+	must(t, above.Delete(t.Context()))
 }
 
 // own acquires one of everything and then waits to be killed.

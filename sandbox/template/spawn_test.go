@@ -109,7 +109,7 @@ func TestKilledBuilderLeavesNoVM(t *testing.T) {
 		time.Sleep(time.Millisecond)
 	}
 	kill() // with SIGKILL
-	if err := <-ended; err == nil {
+	if err := leaktest.Receive(t, ended); err == nil {
 		t.Error("a killed builder has built")
 	}
 	// The kernel kills a namespace's processes before it reports the end of the

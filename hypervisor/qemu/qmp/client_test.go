@@ -272,7 +272,7 @@ func FuzzPeer(f *testing.F) {
 			_, _ = theirs.Write(append([]byte(greeting), b...))
 			theirs.Close()
 		}()
-		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		c, _, err := New(ctx, ours, ignore)
 		if errors.Is(err, context.DeadlineExceeded) {
