@@ -118,5 +118,6 @@ func servedRoot(t *testing.T, binary, share, socket string) string {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = conn.Close() })
-	return daemonRoot(t, daemon, pids[0], share)
+	hypervisortest.Answered(t, conn)
+	return daemonRoot(t, pids[0], share)
 }

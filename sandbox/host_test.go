@@ -4,7 +4,6 @@ package sandbox
 
 import (
 	"errors"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -198,23 +197,7 @@ func TestMountsReachVirtiofsd(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = m.Unmount(share) })
-	var pids []int
-	socket := filepath.Join(dir, "s")
-	daemon, err := startVirtiofsd(background, ShareConfig{
-		Binary: binary, Socket: socket, Dir: share, Cache: "auto",
-		Spawned: func(pid int) error { pids = append(pids, pid); return nil },
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = daemon.Stop(background) })
-	conn, err := net.Dial("unix", socket) // it enters its namespaces when a VMM comes
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	hypervisortest.Answered(t, conn)
-	root := daemonRoot(t, pids[0], share)
+	root := servedRoot(t, binary, share, filepath.Join(dir, "s"))
 	target := filepath.Join(share, "c1", "rootfs")
 	if err := os.MkdirAll(target, 0o755); err != nil {
 		t.Fatal(err)
