@@ -113,20 +113,12 @@ security: build guest node ## Attack running pods: what a container, a guest and
 critest: build guest node ## Run the CRI conformance suite, with and without a pause container
 	go run ./integration/critest $(CRITEST_FLAGS)
 
-# Go fuzzes one function per run. What one finds stays in testdata/fuzz, and every
-# ordinary run of the tests tries it again.
 # FUZZ_TIME is such that all of them take less than ten minutes on two processors.
-# What a test killed with this run leaves lies in out/, not in /tmp, and goes with the next.
-FUZZ_TIME ?= 5s
+export FUZZ_TIME ?= 5s
+export FUZZ_ONLY ?=
 .PHONY: fuzz
-fuzz: export TMPDIR = $(CURDIR)/out/fuzz
-fuzz: ## Run each fuzz test for FUZZ_TIME (5s)
-	@rm -rf $(TMPDIR); mkdir -p $(TMPDIR); trap 'rm -rf $(TMPDIR)' EXIT; \
-	git grep -E '^func Fuzz[A-Za-z0-9]+\(' -- '*_test.go' | sed -E 's|/[^/]*:func (Fuzz[A-Za-z0-9]+)\(.*| \1|' | \
-	  while read -r dir name; do \
-	    echo "$$dir $$name"; \
-	    go test "./$$dir" -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZ_TIME) -fuzzminimizetime 10x </dev/null; \
-	  done
+fuzz: ## Run each fuzz test for FUZZ_TIME (5s), or those that match FUZZ_ONLY
+	integration/fuzz/run
 
 SOAK_N ?= 200
 .PHONY: soak
