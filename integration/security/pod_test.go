@@ -19,13 +19,15 @@ type pod struct {
 	spec     node.Pod
 	id, main string
 	vmm      int // process id
-	// volume is a directory and file a file of the host that the container may write to; outside is a directory of
-	// the host beside them that it must not reach.
-	volume, file, outside string
+	// volume is a directory and file a file of the host that the container may write to, and reading a directory that
+	// it may read; outside is a directory of the host beside them that it must not reach.
+	volume, file, reading, outside string
 }
 
-// secret is what no guest may read.
-const secret = "a secret of the host"
+const (
+	secret   = "a secret of the host" // no guest may read it
+	readable = "a text of the host"   // no guest may change it
+)
 
 // startPod starts a pod whose container waits, with the security context of CRI.
 func startPod(ctx context.Context, name string, security map[string]any) (*pod, error) {
@@ -33,13 +35,16 @@ func startPod(ctx context.Context, name string, security map[string]any) (*pod, 
 	p := &pod{
 		spec:   node.Pod{Name: name, Handler: "kata", Privileged: security["privileged"] != nil},
 		volume: filepath.Join(base, "volume"), file: filepath.Join(base, "resolv.conf"), outside: filepath.Join(base, "outside"),
+		reading: filepath.Join(base, "reading"),
 	}
-	for _, dir := range []string{p.volume, p.outside} {
+	for _, dir := range []string{p.volume, p.reading, p.outside} {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			return nil, fmt.Errorf("make a directory of the host: %w", err)
 		}
 	}
-	for path, text := range map[string]string{p.file: "nameserver 192.0.2.1\n", filepath.Join(p.outside, "secret"): secret} {
+	for path, text := range map[string]string{
+		p.file: "nameserver 192.0.2.1\n", filepath.Join(p.reading, "text"): readable, filepath.Join(p.outside, "secret"): secret,
+	} {
 		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
 			return nil, fmt.Errorf("make a file of the host: %w", err)
 		}
@@ -55,8 +60,11 @@ func startPod(ctx context.Context, name string, security map[string]any) (*pod, 
 	p.vmm = inspected.Info.PID
 	p.main, err = shared.StartContainer(ctx, p.id, p.spec, node.Container{
 		Name: "main", Image: images.Busybox, Args: []string{"probe", "pause"},
-		Mounts: []node.Mount{{ContainerPath: "/volume", HostPath: p.volume}, {ContainerPath: "/etc/file", HostPath: p.file}},
-		Linux:  map[string]any{"security_context": security},
+		Mounts: []node.Mount{
+			{ContainerPath: "/volume", HostPath: p.volume}, {ContainerPath: "/etc/file", HostPath: p.file},
+			{ContainerPath: "/reading", HostPath: p.reading, Readonly: true},
+		},
+		Linux: map[string]any{"security_context": security},
 	})
 	return p, err
 }
@@ -143,17 +151,17 @@ func field(t *testing.T, pid int, name string) string {
 	return ""
 }
 
-// mounts are the mount points of a process, with whether it may write there.
-func mounts(t *testing.T, pid int) map[string]bool {
+// mounts are the options of a process's mounts, by their places.
+func mounts(t *testing.T, pid int) map[string][]string {
 	t.Helper()
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/mountinfo", pid))
 	if err != nil {
 		t.Fatal(err)
 	}
-	found := map[string]bool{}
+	found := map[string][]string{}
 	for line := range strings.Lines(string(text)) {
 		if fields := strings.Fields(line); len(fields) > 5 {
-			found[fields[4]] = !strings.HasPrefix(fields[5], "ro")
+			found[fields[4]] = strings.Split(fields[5], ",")
 		}
 	}
 	return found

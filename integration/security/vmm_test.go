@@ -3,9 +3,12 @@
 package security
 
 import (
+	"context"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
+	osuser "os/user"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -39,6 +42,9 @@ func TestVMMHasNoPrivilege(t *testing.T) {
 		}
 		if r := config.Default().Hypervisor.Users(); user < r.First || user > r.Last {
 			t.Errorf("the VMM of %s runs as %d, out of %s", p.spec.Name, user, r)
+		}
+		if name, err := osuser.LookupId(ids[0]); err == nil {
+			t.Errorf("user %s of the VMM of %s was made on the host, as %s", ids[0], p.spec.Name, name.Username)
 		}
 		users[ids[0]] = true
 	}
@@ -78,8 +84,8 @@ func TestVMMSeesNothingOfTheHost(t *testing.T) {
 		if err := os.WriteFile(root+"new", nil, 0o600); err == nil {
 			t.Errorf("root makes a file in the root directory of the VMM of %s", p.spec.Name)
 		}
-		for point, writable := range mounts(t, p.vmm) {
-			if writable && point != "/memory" && point != "/dev/null" && point != "/dev/kvm" {
+		for point, options := range mounts(t, p.vmm) {
+			if !slices.Contains(options, "ro") && point != "/memory" && point != "/dev/null" && point != "/dev/kvm" {
 				t.Errorf("the VMM of %s may write to %s", p.spec.Name, point)
 			}
 		}
@@ -144,19 +150,23 @@ func writable(t *testing.T, pid int, fd string) bool {
 	return false
 }
 
-// A process with the user of one pod's VMM cannot open what belongs to another pod.
+// A process with the user of one pod's VMM cannot open what belongs to another pod, which root can.
 func TestPodsCannotReachEachOther(t *testing.T) {
 	ctx := begin(t)
 	user := strings.Fields(field(t, shared.a.vmm, "Uid"))[0]
-	var words []string
-	for _, dir := range []string{shared.b.state(t), shared.b.sockets(t)} {
+	b := fmt.Sprintf("/proc/%d/", shared.b.vmm)
+	words := []string{"read:" + b + "mem", "read:" + b + "root/kernel", "read:" + b + "environ", "read:" + b + "fd/3", "read:" + shared.b.state(t) + "/ledger"}
+	var sockets []string
+	for _, dir := range []string{shared.b.state(t), shared.b.sockets(t), filepath.Join(shared.Root, "run/s")} {
 		err := filepath.WalkDir(dir, func(path string, entry os.DirEntry, err error) error {
-			if err == nil && entry.IsDir() && entry.Name() == "rootfs" {
+			if err != nil || entry.IsDir() && entry.Name() == "rootfs" {
 				return filepath.SkipDir
 			}
-			words = append(words, "read:"+path)
-			if err == nil && !entry.IsDir() {
-				words = append(words, "open:"+path)
+			switch {
+			case entry.Type() == fs.ModeSocket:
+				sockets = append(sockets, "connect:"+path)
+			case entry.Type().IsRegular():
+				words = append(words, "read:"+path, "open:"+path)
 			}
 			return nil
 		})
@@ -164,23 +174,35 @@ func TestPodsCannotReachEachOther(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	b := fmt.Sprintf("/proc/%d/", shared.b.vmm)
-	words = append(words, "read:"+b+"mem", "read:"+b+"root/kernel", "read:"+b+"environ", "read:"+b+"fd/3", "read:"+shared.b.state(t)+"/ledger", "read:"+shared.KataConfig()+"/x")
-	probe := filepath.Join(shared.Out, "node-security", "probe")
-	cmd := exec.CommandContext(ctx, probe, append([]string{"as", user, probe, "try"}, words...)...)
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		t.Fatalf("%v: %s", err, out)
+	if len(words) < 10 || len(sockets) < 2 {
+		t.Fatalf("pod b has only %v and %v", words, sockets)
 	}
-	lines := strings.Split(strings.TrimSpace(string(out)), "\n")
-	if len(lines) != len(words) || len(words) < 10 {
-		t.Errorf("%d attempts have %d results", len(words), len(lines))
+	for _, line := range tried(ctx, t, "0", words) {
+		if forbidden(line) {
+			t.Errorf("root: %s, so that it tells nothing of others", line)
+		}
 	}
-	for _, line := range lines {
-		if !strings.HasSuffix(line, " EACCES") && !strings.HasSuffix(line, " EPERM") && !strings.HasSuffix(line, " ENOTDIR") {
+	for _, line := range tried(ctx, t, user, append(words, sockets...)) {
+		if !forbidden(line) {
 			t.Errorf("user %s of another pod's VMM: %s", user, line)
 		}
 	}
+}
+
+func forbidden(line string) bool {
+	return strings.HasSuffix(line, " EACCES") || strings.HasSuffix(line, " EPERM")
+}
+
+// tried has a user of the host try words, see the command probe.
+func tried(ctx context.Context, t *testing.T, user string, words []string) []string {
+	t.Helper()
+	probe := filepath.Join(shared.Out, "node-security", "probe")
+	out, err := exec.CommandContext(ctx, probe, append([]string{"as", user, probe, "try"}, words...)...).CombinedOutput()
+	lines := strings.Split(strings.TrimSpace(string(out)), "\n")
+	if err != nil || len(lines) != len(words) {
+		t.Fatalf("%d attempts as user %s: %v: %s", len(words), user, err, out)
+	}
+	return lines
 }
 
 // virtiofsd serves the share and sees nothing else.
@@ -196,9 +218,11 @@ func TestVirtiofsdIsConfined(t *testing.T) {
 			if field(t, pid, "NoNewPrivs") != "1" {
 				t.Errorf("process %d of virtiofsd may get privileges", pid)
 			}
-			// chown, dac_override, fowner, fsetid, setgid, setuid, mknod, setfcap
-			if caps := field(t, pid, "CapEff"); caps != none && caps != "00000000880000db" {
-				t.Errorf("process %d of virtiofsd has the capabilities %s", pid, caps)
+			for _, set := range []string{"CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"} {
+				// chown, dac_override, fowner, fsetid, setgid, setuid, mknod, setfcap
+				if caps := field(t, pid, set); caps != none && caps != "00000000880000db" {
+					t.Errorf("process %d of virtiofsd has the capabilities %s (%s)", pid, caps, set)
+				}
 			}
 			if field(t, pid, "Seccomp") == "2" {
 				serving++
@@ -217,14 +241,25 @@ func TestVirtiofsdIsConfined(t *testing.T) {
 					t.Errorf("process %d of virtiofsd sees /%s (%v)", pid, path, err)
 				}
 			}
-			for point, writable := range mounts(t, pid) {
-				if point == "/" && writable {
-					t.Errorf("process %d of virtiofsd may write to its root", pid)
-				}
-			}
+			p.checkMounts(t, pid)
 		}
 		if serving == 0 {
 			t.Errorf("no process of virtiofsd of %s filters its system calls", p.spec.Name)
+		}
+	}
+}
+
+// checkMounts checks what a process of the pod's virtiofsd may do with each mount that it has: write to those of the pod
+// that were not given for reading, and open no device.
+func (p *pod) checkMounts(t *testing.T, pid int) {
+	t.Helper()
+	for point, options := range mounts(t, pid) {
+		own := strings.HasPrefix(point, "/"+p.main) || strings.HasPrefix(point, "/"+p.id)
+		if !slices.Contains(options, "ro") && (!own || strings.HasSuffix(point, "-reading")) {
+			t.Errorf("process %d of virtiofsd may write to %s", pid, point)
+		}
+		if !slices.Contains(options, "nodev") || !slices.Contains(options, "nosuid") {
+			t.Errorf("process %d of virtiofsd has %s mounted as %v", pid, point, options)
 		}
 	}
 }

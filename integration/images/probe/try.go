@@ -50,6 +50,7 @@ func attempts() map[string]func(string) error {
 		"chroot":  unix.Chroot,
 		"host":    func(name string) error { return unix.Sethostname([]byte(name)) },
 		"socket":  trySocket,
+		"connect": tryConnect,
 		"call":    tryCall,
 		"setuid":  tryUser,
 		"nice": func(to string) error {
@@ -89,6 +90,15 @@ func trySocket(kind string) error {
 		return err
 	}
 	return unix.Close(fd)
+}
+
+// tryConnect connects to a unix socket.
+func tryConnect(path string) error {
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
+		return err
+	}
+	return errors.Join(unix.Connect(fd, &unix.SockaddrUnix{Name: path}), unix.Close(fd))
 }
 
 // tryCall makes a system call, by its number, with arguments that no kernel accepts: what forbids the call says so
