@@ -61,14 +61,15 @@ func TestVMIsConfined(t *testing.T) {
 }
 
 // TestVMCannotWriteToItsImage has the guest's root write to its disk, and to the share
-// itself, and compares.
+// itself, and compares. A disk that it may write to takes the same.
 func TestVMCannotWriteToItsImage(t *testing.T) {
 	dir := tempDir(t)
-	image := erofsImage(t)
+	image, own := erofsImage(t), file(t, dir, "own", make([]byte, 1<<20))
 	before := digest(t, image)
 	vm := New(hypervisor.Config{
 		ID: "image", Dir: dir, Binary: hypervisortest.QEMU(t), Kernel: hypervisortest.Kernel(t),
 		Image: image, ImageType: "erofs", VCPUs: 1, MemoryMiB: 256, Shares: []hypervisor.Share{share(t, dir)},
+		Disks: []hypervisor.Disk{{ID: "own", Path: own}},
 	})
 	t.Cleanup(func() { _ = vm.Stop(context.Background()) })
 	if err := vm.Start(t.Context()); err != nil {
@@ -79,6 +80,9 @@ func TestVMCannotWriteToItsImage(t *testing.T) {
 	}
 	if got := ask(t, vm, "write /dev/vda rubbish"); got == "" {
 		t.Error("the guest wrote to its disk")
+	}
+	if got := ask(t, vm, "write /dev/vdb rubbish"); got != "" {
+		t.Errorf("the guest writes to a disk of its own: %q", got)
 	}
 	if got := ask(t, vm, "mount kataShared virtiofs /mnt") + ask(t, vm, "write /mnt/evil x"); !strings.Contains(got, "read-only") {
 		t.Errorf("making a file in the share itself: %q", got)
@@ -91,5 +95,8 @@ func TestVMCannotWriteToItsImage(t *testing.T) {
 	}
 	if digest(t, image) != before {
 		t.Error("the image was changed")
+	}
+	if text, err := os.ReadFile(own); err != nil || !strings.HasPrefix(string(text), "rubbish") {
+		t.Errorf("the guest's own disk begins with %.10q, error %v", text, err)
 	}
 }
