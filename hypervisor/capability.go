@@ -25,6 +25,10 @@ type NICPlugger interface {
 	// UnplugNIC returns when the guest has let go of the device. An unknown id
 	// is errdefs.ErrNotFound.
 	UnplugNIC(ctx context.Context, id string) error
+	// CutNIC takes the host's end away from a device whose TAP is gone, plugged or
+	// not: to the guest, the cable is pulled. A VMM may read such a TAP over and over
+	// otherwise. An unknown id, or one that was cut, is errdefs.ErrNotFound.
+	CutNIC(ctx context.Context, id string) error
 }
 
 // SharePlugger is a VM that takes shares while it runs, if Config.LaterShares says

@@ -69,7 +69,7 @@ func (s *scan) links() error {
 	for _, l := range links {
 		a := l.Attrs()
 		if isOwnTap(l) {
-			s.state.Tap = a.Name
+			s.state.Taps = append(s.state.Taps, a.Name)
 			continue
 		}
 		if a.Flags&net.FlagLoopback != 0 {

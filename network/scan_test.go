@@ -179,8 +179,8 @@ func TestScanFindsTheTapOfAVM(t *testing.T) {
 		t.Helper()
 		s, err := Scan(p.ns.path)
 		must(t, err)
-		if s.Tap != want || len(s.Endpoints) != 1 {
-			t.Errorf("the TAP %q among %d endpoints, want %q", s.Tap, len(s.Endpoints), want)
+		if strings.Join(s.Taps, " ") != want || len(s.Endpoints) != 1 {
+			t.Errorf("the TAP %q among %d endpoints, want %q", s.Taps, len(s.Endpoints), want)
 		}
 	}
 	look("")

@@ -12,9 +12,9 @@ type State struct {
 	Endpoints []Endpoint
 	Routes    []Route
 	Neighbors []Neighbor
-	// Tap is a TAP that Connect made, under its usual name: the namespace is
-	// joined to a VM already. Empty when there is none.
-	Tap string
+	// Taps are those that Connect made, under their usual names: the namespace is
+	// joined to a VM. Empty when there is none.
+	Taps []string
 	// Notes name, a sentence each, what the namespace holds and a guest can't
 	// be told of: policy rules, multipath routes, other routing tables. They
 	// are for the log.

@@ -153,7 +153,13 @@ func (n fakeNetwork) Remove(path string) error { return n.h.remove("netns", path
 func (n fakeNetwork) Scan(string) (network.State, error) {
 	n.h.mu.Lock()
 	defer n.h.mu.Unlock()
-	return n.h.state, n.h.fail["scan"]
+	state := n.h.state
+	for thing := range n.h.things {
+		if kind, path, _ := strings.Cut(thing, " "); kind == "tap" {
+			state.Taps = append(slices.Clone(state.Taps), path[strings.LastIndex(path, "tap"):])
+		}
+	}
+	return state, n.h.fail["scan"]
 }
 
 func (n fakeNetwork) Connect(path, tap string, _ network.Endpoint, _ int) ([]*os.File, error) {

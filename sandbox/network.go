@@ -45,6 +45,8 @@ type link struct {
 	vhost    []*os.File // of vhost-net, one per queue or none, as long
 	// path is where the guest finds a device that was plugged later.
 	path hypervisor.PCIPath
+	// cut says that the TAP is gone, of a device that cannot go.
+	cut bool
 }
 
 // path is the pod's network namespace; empty is the host's.
@@ -164,6 +166,11 @@ func (s *Sandbox) bindNetwork(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	lost, err := s.cutLost(ctx, state)
+	if err != nil {
+		return err
+	}
+	changed = append(changed, lost...)
 	for _, ep := range state.Endpoints {
 		l, news, err := s.follow(ctx, ep)
 		if err != nil {
@@ -187,6 +194,10 @@ func (s *Sandbox) follow(ctx context.Context, ep network.Endpoint) (l link, news
 	for i := range s.network.links {
 		known := &s.network.links[i]
 		if known.endpoint.Index == ep.Index {
+			if known.cut {
+				s.network.mu.Unlock()
+				return l, false, nil
+			}
 			news = !sameEndpoint(known.endpoint, ep)
 			known.endpoint = ep
 			l = *known

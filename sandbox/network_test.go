@@ -71,7 +71,7 @@ func TestLateNetworkThatCannotBe(t *testing.T) {
 func TestNetworkOfAnotherVM(t *testing.T) {
 	f := newFixture(t)
 	taken := oneEndpoint()
-	taken.Tap = "tap2_kata"
+	taken.Taps = []string{"tap2_kata"}
 	f.host.setState(taken)
 	err := f.pod.Start(background)
 	wantIs(t, "a pod in the network of another", err, errdefs.ErrNotImplemented)

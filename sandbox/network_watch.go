@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/containerd/errdefs"
 
@@ -76,6 +77,47 @@ func (s *Sandbox) unplugAbsent(ctx context.Context, state network.State) ([]link
 		}
 	}
 	return changed, nil
+}
+
+// cutLost cuts the devices off whose TAP somebody has deleted. One that can go goes,
+// and comes again with a new TAP, since its interface is still there. It returns those
+// that cannot, without their addresses, for the guest to hear of.
+func (s *Sandbox) cutLost(ctx context.Context, state network.State) ([]link, error) {
+	var changed []link
+	for _, l := range s.network.list() {
+		if l.cut || slices.Contains(state.Taps, l.tap) {
+			continue
+		}
+		s.log.WithFields(map[string]any{"interface": l.endpoint.Name, "tap": l.tap}).
+			Error("somebody has deleted the TAP device of this pod's network; an interface that was plugged is plugged again, others are lost")
+		if err := s.cut(ctx, l); err != nil {
+			return changed, err
+		}
+		if l.path != "" {
+			if err := s.unplug(ctx, l); err != nil {
+				return changed, err
+			}
+			continue
+		}
+		l.cut, l.endpoint.Addresses = true, nil
+		s.network.replace(l)
+		changed = append(changed, l)
+	}
+	return changed, nil
+}
+
+// cut takes the VMM's end of a TAP away.
+func (s *Sandbox) cut(ctx context.Context, l link) error {
+	plugger, err := hypervisor.AsNICPlugger(s.machine())
+	if err != nil {
+		return fmt.Errorf("the TAP of interface %s has gone: %w", l.endpoint.Name, err)
+	}
+	bounded, cancel := s.life.during(ctx, timeouts.Request)
+	defer cancel()
+	if err := plugger.CutNIC(bounded, l.nic().ID); err != nil && !errdefs.IsNotFound(err) {
+		return fmt.Errorf("the TAP of interface %s has gone: %w", l.endpoint.Name, err)
+	}
+	return nil
 }
 
 // unplug takes a link that was plugged into the running VM from it.

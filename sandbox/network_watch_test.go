@@ -5,6 +5,7 @@ package sandbox
 import (
 	"net"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -123,4 +124,70 @@ func TestNetworkThatFailsWhileThePodRuns(t *testing.T) {
 	if c.Status() != StatusRunning {
 		t.Errorf("the container is %s", c.Status())
 	}
+}
+
+// A TAP that somebody deletes is made again while its interface is there, for a device that can be plugged again; the
+// VMM lets go of the old one first.
+func TestTapThatIsDeletedComesAgain(t *testing.T) {
+	f := newFixture(t, func(o *Options) { o.NetNS = "" })
+	f.host.setState(network.State{})
+	if err := f.pod.Start(background); err != nil {
+		t.Fatal(err)
+	}
+	c := f.container("c1", "sleep")
+	f.host.setState(oneEndpoint())
+	if err := c.Start(background); err != nil {
+		t.Fatal(err)
+	}
+	deleteTaps(t, f)
+	told := countCalls(f, "UpdateInterface")
+	f.change(oneEndpoint())
+	becomes(t, "a new TAP", func() bool { return taps(f) == 1 && len(f.vm.NICs()) == 1 })
+	becomes(t, "the guest's address", func() bool { return countCalls(f, "UpdateInterface") > told })
+	if cut := f.vm.Cut(); len(cut) != 1 {
+		t.Errorf("the VMM was told to let go of %q", cut)
+	}
+	if c.Status() != StatusRunning {
+		t.Errorf("the container is %s", c.Status())
+	}
+}
+
+// The TAP of a NIC that came with the VM cannot come again: the VMM lets go of it, once, and the pod goes on without.
+func TestTapOfANICThatCannotGo(t *testing.T) {
+	f := startedFixture(t)
+	c := f.running("c1", "sleep")
+	deleteTaps(t, f)
+	for range 3 {
+		f.change(oneEndpoint())
+	}
+	becomes(t, "no address", func() bool {
+		return len(lastCall[*agentpb.UpdateInterfaceRequest](f.agent, "UpdateInterface").Interface.IPAddresses) == 0
+	})
+	if cut := f.vm.Cut(); len(cut) != 1 || c.Status() != StatusRunning {
+		t.Errorf("the VMM was told to let go of %q, the container is %s", cut, c.Status())
+	}
+}
+
+// deleteTaps takes the pod's TAP away behind its back.
+func deleteTaps(t *testing.T, f *fixture) {
+	t.Helper()
+	deleted := 0
+	for _, thing := range f.host.left() {
+		if name, is := strings.CutPrefix(thing, "tap "); is {
+			_ = f.host.remove("tap", name) // never fails
+			deleted++
+		}
+	}
+	if deleted != 1 {
+		t.Fatalf("the pod has %d TAPs: %q", deleted, f.host.left())
+	}
+}
+
+func countCalls(f *fixture, name string) (count int) {
+	for _, call := range f.agent.history() {
+		if call == name {
+			count++
+		}
+	}
+	return count
 }

@@ -48,7 +48,7 @@ func (s *Sandbox) startNetwork(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if state.Tap != "" {
+	if len(state.Taps) > 0 {
 		return errOtherVM
 	}
 	for _, ep := range state.Endpoints {

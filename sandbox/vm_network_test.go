@@ -168,3 +168,42 @@ func reachOutside(t *testing.T, pod *Sandbox, bundle string) {
 		}
 	}
 }
+
+// A TAP that is deleted from outside comes again under a device that can be plugged again, and the guest's network with
+// it; QEMU does not spin over the old one.
+func TestVMTapThatIsDeleted(t *testing.T) {
+	bundle := busyboxBundle(t)
+	pod := realPod(t)
+	startReal(t, pod)
+	far := outside(t)
+	addVeth(t, pod.network.path(), far)
+	listenAt(t, far)
+	reachOutside(t, pod, bundle)
+	ns, err := netns.GetFromPath(pod.network.path())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ns.Close()
+	h, err := netlink.NewHandleAt(ns)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer h.Close()
+	old, err := h.LinkByName(pod.network.list()[0].tap)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := h.LinkDel(old); err != nil {
+		t.Fatal(err)
+	}
+	becomes(t, "another TAP", func() bool {
+		now, err := h.LinkByName(old.Attrs().Name)
+		return err == nil && now.Attrs().Index != old.Attrs().Index
+	})
+	for id, address := range map[string]string{"again4": "10.88.7.1", "again6": "fd00:88::1"} {
+		out, code := runReal(t, pod, realContainer(bundle, id, "busybox", "nc", "-w", "20", address, "7777"))
+		if code != 0 || !strings.HasPrefix(out, "hello ") {
+			t.Errorf("to %s a container got %d bytes and exited with %d", address, len(out), code)
+		}
+	}
+}

@@ -23,6 +23,7 @@ type VM struct {
 	fail   error
 	paused bool
 	memory []int
+	cut    []string
 }
 
 // New returns a VM with every optional interface.
@@ -98,6 +99,26 @@ func (vm *VM) PlugNIC(ctx context.Context, n hypervisor.NIC) (hypervisor.PCIPath
 // UnplugNIC implements [hypervisor.NICPlugger].
 func (vm *VM) UnplugNIC(ctx context.Context, id string) error {
 	return vm.unplug(ctx, "network device "+id, func(s any) bool { o, ok := s.(hypervisor.NIC); return ok && o.ID == id })
+}
+
+// CutNIC implements [hypervisor.NICPlugger].
+func (vm *VM) CutNIC(_ context.Context, id string) error {
+	vm.mu.Lock()
+	defer vm.mu.Unlock()
+	is := func(n hypervisor.NIC) bool { return n.ID == id }
+	plugged := slices.ContainsFunc(vm.slots, func(s any) bool { n, ok := s.(hypervisor.NIC); return ok && is(n) })
+	if !plugged && !slices.ContainsFunc(vm.cfg.NICs, is) || slices.Contains(vm.cut, id) {
+		return fmt.Errorf("cut network device %s off: %w", id, errdefs.ErrNotFound)
+	}
+	vm.cut = append(vm.cut, id)
+	return vm.fail
+}
+
+// Cut lists the network devices that were cut off.
+func (vm *VM) Cut() []string {
+	vm.mu.Lock()
+	defer vm.mu.Unlock()
+	return slices.Clone(vm.cut)
 }
 
 // PlugShare implements [hypervisor.SharePlugger].

@@ -16,6 +16,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/containerd/errdefs"
+
 	"github.com/katapod/katapod/hypervisor"
 	"github.com/katapod/katapod/hypervisor/hypervisortest"
 	"github.com/katapod/katapod/hypervisor/virtiofsd"
@@ -194,6 +196,12 @@ func plugAndLook(t *testing.T, vm *VM, dir string) {
 	}
 	if got := ask(t, vm, "disks"); strings.Contains(got, "second") {
 		t.Errorf("disks after the unplugging: %q", got)
+	}
+	if err := vm.CutNIC(t.Context(), "eth1"); err != nil {
+		t.Errorf("cut off a device: %v", err)
+	}
+	if err := vm.CutNIC(t.Context(), "eth1"); !errdefs.IsNotFound(err) {
+		t.Errorf("cut off a device that was: %v", err)
 	}
 	if err := vm.UnplugNIC(t.Context(), "eth1"); err != nil {
 		t.Fatal(err)

@@ -8,7 +8,10 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/containerd/errdefs"
+
 	"github.com/katapod/katapod/hypervisor"
+	"github.com/katapod/katapod/hypervisor/qemu/qmp"
 	"github.com/katapod/katapod/protocols/timeouts"
 )
 
@@ -35,10 +38,38 @@ func (vm *VM) UnplugNIC(ctx context.Context, id string) error {
 	return nil
 }
 
-// nicBackend knows how to remove a network device's queues from QEMU.
+// CutNIC implements [hypervisor.NICPlugger]. QEMU polls a TAP that is gone, which is
+// always ready with an error, without pause and under the lock that the guest's
+// devices need.
+func (vm *VM) CutNIC(ctx context.Context, id string) error {
+	inst, err := vm.running()
+	if err == nil {
+		err = inst.whileAlive(inst.cut(ctx, id))
+	}
+	if err != nil {
+		return fmt.Errorf("cut network device %s of VM %s off: %w", id, vm.cfg.ID, err)
+	}
+	return nil
+}
+
+// cut removes a network device's queues from QEMU.
+func (i *instance) cut(ctx context.Context, id string) error {
+	err := i.qmp.Execute(ctx, "netdev_del", map[string]any{"id": netdevID(id)}, nil)
+	var refusal *qmp.Error
+	if errors.As(err, &refusal) && refusal.Class == "DeviceNotFound" {
+		return fmt.Errorf("%w: %w", err, errdefs.ErrNotFound)
+	}
+	return err
+}
+
+// nicBackend knows how to remove a network device's queues from QEMU; those of one
+// that was cut are gone.
 func nicBackend(id string) backend {
 	return backend{remove: func(ctx context.Context, i *instance) error {
-		return i.qmp.Execute(ctx, "netdev_del", map[string]any{"id": netdevID(id)}, nil)
+		if err := i.cut(ctx, id); !errdefs.IsNotFound(err) {
+			return err
+		}
+		return nil
 	}}
 }
 
