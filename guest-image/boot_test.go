@@ -17,7 +17,7 @@ const (
 	// cpuModel is the one that the QEMU driver emulates, without the
 	// instruction that QEMU 7.2 emulates wrongly.
 	cpuModel    = "max,-cx16"
-	bootTimeout = 2 * time.Minute
+	bootTimeout = 5 * time.Minute
 	upLine      = "katapod-init: up"
 	endLine     = "katapod-init: end"
 )

@@ -6,7 +6,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"fmt"
+	"errors"
 	"net"
 	"os"
 	"os/exec"
@@ -181,16 +181,26 @@ func pid(t *testing.T, bundle string) int {
 	return n
 }
 
-// gone waits for the end of a process that is not our child.
+// gone waits for the end of a process that is not our child: its pidfd is readable then.
 func gone(t *testing.T, pid int) {
 	t.Helper()
-	deadline := time.Now().Add(10 * time.Second)
-	for time.Now().Before(deadline) {
-		state, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-		if err != nil || bytes.Contains(state, []byte(") Z ")) {
+	fd, err := unix.PidfdOpen(pid, 0)
+	if errors.Is(err, unix.ESRCH) {
+		return // it has been reaped
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = unix.Close(fd) }()
+	ended := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); {
+		n, err := unix.Poll(ended, int(time.Until(deadline).Milliseconds())+1)
+		if n > 0 {
 			return
 		}
-		time.Sleep(time.Millisecond)
+		if err != nil && !errors.Is(err, unix.EINTR) {
+			t.Fatal(err)
+		}
 	}
 	t.Fatalf("process %d is still there", pid)
 }

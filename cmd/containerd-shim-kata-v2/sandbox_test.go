@@ -22,6 +22,8 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/types/known/anypb"
+
+	"github.com/katapod/katapod/integration/leaktest"
 )
 
 // podShim is a shim process that serves the Sandbox API.
@@ -201,7 +203,7 @@ func TestSandboxLife(t *testing.T) {
 			t.Errorf("StopSandbox: %v", err)
 		}
 	}
-	if r := <-waited; r.GetExitedAt() == nil || r.ExitStatus != 0 {
+	if r := leaktest.Receive(t, waited); r.GetExitedAt() == nil || r.ExitStatus != 0 {
 		t.Errorf("WaitSandbox answered %v", r)
 	}
 	p.expect("stopped", map[string]error{

@@ -14,6 +14,8 @@ import (
 	sandboxapi "github.com/containerd/containerd/api/runtime/sandbox/v1"
 	"github.com/containerd/errdefs"
 	"golang.org/x/sys/unix"
+
+	"github.com/katapod/katapod/integration/leaktest"
 )
 
 // TestSandboxDeath is a VMM that somebody kills.
@@ -49,6 +51,7 @@ func TestSandboxDeath(t *testing.T) {
 // neither call waits for the other, and nothing comes up behind them.
 func TestSandboxStoppedWhileItStarts(t *testing.T) {
 	p := newPodShim(t)
+	p.neverUp()
 	if err := p.create(podConfig(0)); err != nil {
 		t.Fatal(err)
 	}
@@ -61,7 +64,7 @@ func TestSandboxStoppedWhileItStarts(t *testing.T) {
 	p.expect("starting", map[string]error{
 		"StartSandbox": errdefs.ErrAlreadyExists, "PingSandbox": errdefs.ErrFailedPrecondition, "SandboxStatus": nil, "StopSandbox": nil,
 	})
-	if err := <-started; err == nil {
+	if err := leaktest.Receive(t, started); err == nil {
 		t.Error("StartSandbox of a pod that was stopped meanwhile succeeded")
 	} else {
 		t.Logf("StartSandbox: %v", err)
@@ -71,10 +74,23 @@ func TestSandboxStoppedWhileItStarts(t *testing.T) {
 	p.leave()
 }
 
-// vmm waits until the shim has started its VMM.
+// neverUp has the guest's kernel wait for its root, longer than any test.
+func (p *podShim) neverUp() {
+	p.t.Helper()
+	text, err := os.ReadFile(p.n.config)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	slow := strings.Replace(string(text), "[runtime]", "kernel_params = \"rootdelay=3600\"\n[runtime]", 1)
+	if err := os.WriteFile(p.n.config, []byte(slow), 0o600); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// vmm waits until the shim has started its VMM, of which nothing tells.
 func (p *podShim) vmm() int {
 	p.t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for wait := time.Millisecond; time.Now().Before(deadline); wait = min(2*wait, 20*time.Millisecond) {
 		children, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", p.pid))
 		if err != nil {

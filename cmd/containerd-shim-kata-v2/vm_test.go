@@ -23,6 +23,7 @@ import (
 	"golang.org/x/sys/unix"
 	"google.golang.org/protobuf/types/known/anypb"
 
+	"github.com/katapod/katapod/integration/leaktest"
 	"github.com/katapod/katapod/sandbox"
 )
 
@@ -290,7 +291,7 @@ func (n vmNode) release(t *testing.T) {
 	}
 	for _, pod := range pods {
 		err := sandbox.Cleanup(context.Background(), pod)
-		for end := time.Now().Add(10 * time.Second); errdefs.IsFailedPrecondition(err) && time.Now().Before(end); {
+		for end := time.Now().Add(time.Minute); errdefs.IsFailedPrecondition(err) && time.Now().Before(end); {
 			time.Sleep(time.Millisecond) // a killed shim holds its ledger until the kernel has ended it, of which there is no event
 			err = sandbox.Cleanup(context.Background(), pod)
 		}
@@ -354,7 +355,7 @@ func showLog(t *testing.T, bundle string) {
 	}()
 	t.Cleanup(func() {
 		_ = f.SetReadDeadline(time.Now())
-		if all := <-text; t.Failed() {
+		if all := leaktest.Receive(t, text); t.Failed() {
 			t.Logf("the shim's log:\n%s", all)
 		}
 		_ = f.Close()

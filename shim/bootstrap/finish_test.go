@@ -68,7 +68,7 @@ func reapChild(t *testing.T) {
 		if err != nil {
 			t.Errorf("wait for the process behind: %v", err)
 		}
-	case <-time.After(30 * time.Second):
+	case <-time.After(time.Minute):
 		t.Error("the process behind does not end")
 	}
 }

@@ -90,61 +90,68 @@ func gifts(t *testing.T) (*thrift, chan string) {
 }
 
 func TestMemoryIsGivenBackAfterEvents(t *testing.T) {
-	th, given := gifts(t)
-	if got := <-given; got != "all" {
-		t.Errorf("after the shim's own start %s was given back, want all", got)
-	}
-	next := &published{}
-	event := &taskevents.TaskStart{ContainerID: "c"}
-	for range 3 {
-		thrifty{next, th}.Publish(event)
-	}
-	if len(next.events) != 3 || next.events[0] != proto.Message(event) {
-		t.Fatalf("published %v, want the events", next.events)
-	}
-	if got := <-given; got != "all" {
-		t.Errorf("after events %s was given back, want all", got)
-	}
-	select {
-	case again := <-given:
-		t.Errorf("%s was given back twice for one burst", again)
-	default:
-	}
+	synctest.Test(t, func(t *testing.T) {
+		th, given := gifts(t)
+		if got := <-given; got != "all" {
+			t.Errorf("after the shim's own start %s was given back, want all", got)
+		}
+		next := &published{}
+		event := &taskevents.TaskStart{ContainerID: "c"}
+		for range 3 {
+			thrifty{next, th}.Publish(event)
+		}
+		if len(next.events) != 3 || next.events[0] != proto.Message(event) {
+			t.Fatalf("published %v, want the events", next.events)
+		}
+		if got := <-given; got != "all" {
+			t.Errorf("after events %s was given back, want all", got)
+		}
+		time.Sleep(2 * timeouts.QuietShim)
+		select {
+		case again := <-given:
+			t.Errorf("%s was given back twice for one burst", again)
+		default:
+		}
+	})
 }
 
 func TestPagesAreGivenBackAfterCalls(t *testing.T) {
-	th, given := gifts(t)
-	<-given
-	call := func() {
-		t.Helper()
-		got, err := th.intercept(t.Context(), nil, nil, func(context.Context, func(any) error) (any, error) { return "answer", os.ErrClosed })
-		if got != "answer" || !errors.Is(err, os.ErrClosed) {
-			t.Fatalf("the call returned %v, %v", got, err)
+	synctest.Test(t, func(t *testing.T) {
+		th, given := gifts(t)
+		<-given
+		call := func() {
+			t.Helper()
+			got, err := th.intercept(t.Context(), nil, nil, func(context.Context, func(any) error) (any, error) { return "answer", os.ErrClosed })
+			if got != "answer" || !errors.Is(err, os.ErrClosed) {
+				t.Fatalf("the call returned %v, %v", got, err)
+			}
 		}
-	}
-	call()
-	if got := <-given; got != "pages" {
-		t.Errorf("after a call %s was given back, want pages", got)
-	}
+		call()
+		if got := <-given; got != "pages" {
+			t.Errorf("after a call %s was given back, want pages", got)
+		}
+	})
 }
 
 func TestPagesAreGivenBackAfterQuestionsOfThePod(t *testing.T) {
-	th, given := gifts(t)
-	<-given
-	refused := errors.New("no pod is made here")
-	_, err := th.factory(func(o sandbox.Options) (pod.Sandbox, error) {
-		if o.ID != "p" {
-			t.Errorf("the pod is %q", o.ID)
+	synctest.Test(t, func(t *testing.T) {
+		th, given := gifts(t)
+		<-given
+		refused := errors.New("no pod is made here")
+		_, err := th.factory(func(o sandbox.Options) (pod.Sandbox, error) {
+			if o.ID != "p" {
+				t.Errorf("the pod is %q", o.ID)
+			}
+			o.Asked()
+			return nil, refused
+		})(sandbox.Options{ID: "p"})
+		if !errors.Is(err, refused) {
+			t.Errorf("error %v", err)
 		}
-		o.Asked()
-		return nil, refused
-	})(sandbox.Options{ID: "p"})
-	if !errors.Is(err, refused) {
-		t.Errorf("error %v", err)
-	}
-	if got := <-given; got != "pages" {
-		t.Errorf("after a question of the pod %s was given back, want pages", got)
-	}
+		if got := <-given; got != "pages" {
+			t.Errorf("after a question of the pod %s was given back, want pages", got)
+		}
+	})
 }
 
 // TestABurstOfCallsPutsItOff is the case of an exec, which is several calls.

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/katapod/katapod/protocols/timeouts"
 )
 
 // An engine on a busy host opens its end of the output of a short process only when that process has ended, and all
@@ -29,7 +31,7 @@ func TestReaderThatComesAfterTheEnd(t *testing.T) {
 			}
 			began := time.Now()
 			s.Drain()
-			if took := time.Since(began); took > patience/4 {
+			if took := time.Since(began); took > timeouts.StuckReader {
 				t.Errorf("an output that nobody reads held the exit back for %s", took)
 			}
 			wantRead(t, path, text)

@@ -28,11 +28,15 @@ func (b *bench) createFor(t *testing.T, id string, gone bool) {
 
 func (b *bench) wantShutdown(t *testing.T, want bool, why string) {
 	t.Helper()
+	limit := timeouts.Abandoned + time.Second // for what should not come
+	if want {
+		limit = patience
+	}
 	left := false
 	select {
 	case <-b.shutdown:
 		left = true
-	case <-time.After(timeouts.Abandoned + time.Second):
+	case <-time.After(limit):
 	}
 	if left != want {
 		t.Errorf("the shim left: %v, want %v: %s", left, want, why)

@@ -166,7 +166,7 @@ func TestAnExitNeverOvertakesItsStart(t *testing.T) {
 	}()
 	p.exit(0)
 	close(p.hold)
-	if err := <-started; err != nil {
+	if err := leaktest.Receive(t, started); err != nil {
 		// The exit was recorded before the start began: no start to tell.
 		is(t, "Start of a process that has ended", err, errdefs.ErrFailedPrecondition)
 		return
@@ -215,7 +215,7 @@ func TestManyAtOnce(t *testing.T) {
 		go func() { errs <- b.wholeLife(context.WithoutCancel(t.Context()), id, bundle, uint32(n)) }()
 	}
 	for range containers {
-		is(t, "life of a container", <-errs, nil)
+		is(t, "life of a container", leaktest.Receive(t, errs), nil)
 	}
 	order := map[string][]string{}
 	for _, e := range b.events.events {
