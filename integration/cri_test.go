@@ -11,7 +11,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/katapod/katapod/integration/node"
 )
@@ -268,7 +267,7 @@ func TestPodOOM(t *testing.T) {
 	if code := pod.exitCode(id); code != 137 {
 		t.Errorf("the container has exit code %d, want 137", code)
 	}
-	waitFor(t, 5*time.Second, "reason OOMKilled", func() bool { return pod.status(id).Reason == "OOMKilled" })
+	waitFor(t, soon, "reason OOMKilled", func() bool { return pod.status(id).Reason == "OOMKilled" })
 }
 
 // TestPodMemory fills a pod to its limit. At 95 % nothing is killed, on the host or in the
@@ -286,7 +285,7 @@ func TestPodMemory(t *testing.T) {
 	if code := pod.exitCode(small); code != 137 {
 		t.Errorf("the container beyond its limit has exit code %d, want 137", code)
 	}
-	waitFor(t, 5*time.Second, "reason OOMKilled", func() bool { return pod.status(small).Reason == "OOMKilled" })
+	waitFor(t, soon, "reason OOMKilled", func() bool { return pod.status(small).Reason == "OOMKilled" })
 	// What it had is there for the next.
 	fits := pod.start(node.Container{Name: "fits", Args: []string{"probe", "eat", strconv.Itoa(over / 100 * 90)}, Linux: limit(over)})
 	pod.waitLog("fits", "ate")

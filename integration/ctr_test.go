@@ -6,7 +6,6 @@ import (
 	"context"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/katapod/katapod/integration/images"
 	"github.com/katapod/katapod/integration/node"
@@ -190,7 +189,7 @@ func startTask(t *testing.T, id string, args ...string) *startedTask {
 
 func (s *startedTask) expect(ctx context.Context, text string) {
 	s.t.Helper()
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, soon)
 	defer cancel()
 	if err := s.term.Expect(ctx, text); err != nil {
 		s.t.Fatal(err)

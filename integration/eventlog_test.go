@@ -49,7 +49,7 @@ func followEvents(t *testing.T) *eventLog {
 	})
 	l := &eventLog{t, path}
 	// The event of a label that changes says that the subscription works.
-	waitFor(t, 20*time.Second, "the subscription to events", func() bool {
+	waitFor(t, soon, "the subscription to events", func() bool {
 		_, err := shared.Ctr(ctx, "images", "label", images.Busybox, "seen=1")
 		return err != nil || l.text() != ""
 	})
@@ -89,7 +89,7 @@ func (l *eventLog) of(container string) []event {
 // wait waits for the container's own event of a topic.
 func (l *eventLog) wait(container, topic string) {
 	l.t.Helper()
-	waitFor(l.t, 20*time.Second, topic+" of "+container, func() bool { return slices.Contains(names(l.of(container)), topic) })
+	waitFor(l.t, soon, topic+" of "+container, func() bool { return slices.Contains(names(l.of(container)), topic) })
 }
 
 // names are the events' topics, with the exec or process that each is about.
@@ -116,7 +116,7 @@ func (l *eventLog) expect(container, namespace string, exit int, want ...string)
 			l.t.Logf("events of %s: %+v", container, l.of(container))
 		}
 	}()
-	waitFor(l.t, 20*time.Second, "the events of a container: "+strings.Join(want, ", "), func() bool { return len(l.of(container)) >= len(want) })
+	waitFor(l.t, soon, "the events of a container: "+strings.Join(want, ", "), func() bool { return len(l.of(container)) >= len(want) })
 	list := l.of(container)
 	if got := names(list); !slices.Equal(got, want) {
 		l.t.Errorf("the events were %q, want %q", got, want)

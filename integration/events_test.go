@@ -71,6 +71,7 @@ func TestPodEvents(t *testing.T) {
 				}
 			}
 			long := pod.start(node.Container{Name: "long", Args: []string{"probe", "pause"}})
+			pod.waitLog("long", "waiting") // only then is the signal of the stop sure to be heard
 			pod.exec(long, "true")
 
 			crashed := pod.start(node.Container{Name: "crashes", Args: []string{"sh", "-c", "kill -SEGV $$; sleep 0.1; exit 9"}})

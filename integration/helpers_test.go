@@ -10,13 +10,13 @@ import (
 	"github.com/katapod/katapod/integration/interrupt"
 )
 
-// begin skips the test when there is no node, and gives it two minutes.
+// begin skips the test when there is no node, and gives it five minutes.
 func begin(t *testing.T) context.Context {
 	t.Helper()
 	if shared.skip != "" {
 		t.Skip(shared.skip)
 	}
-	return interrupt.Bound(t, shared.interrupted, 2*time.Minute)
+	return interrupt.Bound(t, shared.interrupted, 5*time.Minute)
 }
 
 // ctrRun are the words of a `ctr run --rm` with the runtime under test.

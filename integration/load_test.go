@@ -97,22 +97,45 @@ func (p *loadedPod) task(t *testing.T, id string) taskMetrics {
 	return m
 }
 
-// near compares a difference with what is known.
-func near(t *testing.T, what string, got, want float64) {
+// compared is a difference and what is known of it.
+type compared struct {
+	what      string
+	got, want float64
+}
+
+// near measures differences, which have to be as they are known within a tenth. What a busy machine does meanwhile is in
+// one measurement and not in the next, what is counted wrong is in each.
+func near(t *testing.T, measure func() []compared) {
 	t.Helper()
-	if math.Abs(got-want) > want/10 {
-		t.Errorf("%s: %.0f, want %.0f within a tenth", what, got, want)
+	const most = 5
+	for try := 1; ; try++ {
+		far := 0
+		for _, c := range measure() {
+			if math.Abs(c.got-c.want) > c.want/10 {
+				far++
+			}
+			t.Logf("%s: %.0f of %.0f, %+.1f %%", c.what, c.got, c.want, 100*(c.got-c.want)/c.want)
+		}
+		if far == 0 {
+			return
+		}
+		if try == most {
+			t.Fatalf("%d of these differ by more than a tenth, the %dth time", far, try)
+		}
 	}
-	t.Logf("%s: %.0f of %.0f, %+.1f %%", what, got, want, 100*(got-want)/want)
 }
 
 // testCPU has a shell count and say what it used by its own account, which is in the guest's time.
 func (p *loadedPod) testCPU(t *testing.T, id string) {
 	cpu := func(u usage) float64 { return float64(number(t, u.CPU.UsageCoreNanoSeconds.Value)) }
-	container, whole, host := cpu(p.container(t, id)), cpu(p.whole(t)), p.hostCPU(t)
-	said := p.exec(id, "sh", "-c", "i=0; while [ $i -lt 40000 ]; do i=$((i+1)); done; times")
-	near(t, "CPU of the container, in ns", cpu(p.container(t, id))-container, shellTimes(t, said))
-	near(t, "CPU of the pod on the node, in ns", cpu(p.whole(t))-whole, p.hostCPU(t)-host)
+	near(t, func() []compared {
+		container, whole, host := cpu(p.container(t, id)), cpu(p.whole(t)), p.hostCPU(t)
+		said := p.exec(id, "sh", "-c", "i=0; while [ $i -lt 40000 ]; do i=$((i+1)); done; times")
+		return []compared{
+			{"CPU of the container, in ns", cpu(p.container(t, id)) - container, shellTimes(t, said)},
+			{"CPU of the pod on the node, in ns", cpu(p.whole(t)) - whole, p.hostCPU(t) - host},
+		}
+	})
 }
 
 // shellTimes reads what `times` prints of the shell itself: its user and system time.
@@ -169,9 +192,13 @@ func (p *loadedPod) testMemory(t *testing.T) {
 	const size = 100 << 20
 	id := p.start(node.Container{Name: "eater", Args: []string{"probe", "eat", strconv.Itoa(size)}})
 	p.waitLog("eater", "ate")
-	u := p.container(t, id)
-	near(t, "memory in use by the container", float64(number(t, u.Memory.UsageBytes.Value)), size)
-	near(t, "working set of the container", float64(number(t, u.Memory.WorkingSetBytes.Value)), size)
+	near(t, func() []compared {
+		u := p.container(t, id)
+		return []compared{
+			{"memory in use by the container", float64(number(t, u.Memory.UsageBytes.Value)), size},
+			{"working set of the container", float64(number(t, u.Memory.WorkingSetBytes.Value)), size},
+		}
+	})
 	if whole := number(t, p.whole(t).Memory.UsageBytes.Value); whole < size || whole > 800<<20 {
 		t.Errorf("the pod takes %d bytes on the node", whole)
 	}
@@ -181,24 +208,27 @@ func (p *loadedPod) testMemory(t *testing.T) {
 func (p *loadedPod) testNetwork(t *testing.T, id string) {
 	const size = 6 << 20
 	server := echoOnNode(t)
-	before, reported := p.whole(t).Network.DefaultInterface, p.task(t, id).Network
-	p.exec(id, "probe", "exchange", server, strconv.Itoa(size))
-	after, now := p.whole(t).Network.DefaultInterface, p.task(t, id).Network
-	if after.Name != "eth0" {
-		t.Errorf("the pod's interface is called %q", after.Name)
-	}
-	bytes := func(u interfaceUsage) (received, sent float64) {
-		return float64(number(t, u.RxBytes.Value)), float64(number(t, u.TxBytes.Value))
-	}
-	received0, sent0 := bytes(before)
-	received1, sent1 := bytes(after)
-	near(t, "bytes received by the pod", received1-received0, size)
-	near(t, "bytes sent by the pod", sent1-sent0, size)
-	if len(now) != 1 || len(reported) != 1 || now[0].Name != "eth0" {
-		t.Fatalf("the task's interfaces are %+v", now)
-	}
-	near(t, "bytes received by the container", now[0].RxBytes-reported[0].RxBytes, received1-received0)
-	near(t, "bytes sent by the container", now[0].TxBytes-reported[0].TxBytes, sent1-sent0)
+	near(t, func() []compared {
+		before, reported := p.whole(t).Network.DefaultInterface, p.task(t, id).Network
+		p.exec(id, "probe", "exchange", server, strconv.Itoa(size))
+		after, now := p.whole(t).Network.DefaultInterface, p.task(t, id).Network
+		if after.Name != "eth0" || len(now) != 1 || len(reported) != 1 || now[0].Name != "eth0" {
+			t.Fatalf("the pod's interface is called %q, the task's are %+v", after.Name, now)
+		}
+		received, sent := after.since(t, before)
+		return []compared{
+			{"bytes received by the pod", received, size},
+			{"bytes sent by the pod", sent, size},
+			{"bytes received by the container", now[0].RxBytes - reported[0].RxBytes, received},
+			{"bytes sent by the container", now[0].TxBytes - reported[0].TxBytes, sent},
+		}
+	})
+}
+
+// since are the bytes since then.
+func (u interfaceUsage) since(t *testing.T, then interfaceUsage) (received, sent float64) {
+	t.Helper()
+	return float64(number(t, u.RxBytes.Value) - number(t, then.RxBytes.Value)), float64(number(t, u.TxBytes.Value) - number(t, then.TxBytes.Value))
 }
 
 // echoOnNode serves on the bridge of the pods, in the node, until the test ends.

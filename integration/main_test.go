@@ -12,7 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/katapod/katapod/integration/images"
 	"github.com/katapod/katapod/integration/interrupt"
 	"github.com/katapod/katapod/integration/node"
 )
@@ -48,7 +47,7 @@ func run(m *testing.M) (int, error) {
 		return m.Run(), nil
 	}
 	code := m.Run()
-	stopping, cancel := context.WithTimeout(context.Background(), time.Minute)
+	stopping, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
 	defer cancel()
 	return code, stopShared(stopping, code != 0)
 }
@@ -59,7 +58,7 @@ func startShared(ctx context.Context) error {
 		return fmt.Errorf("find the build output: %w", err)
 	}
 	shared.runtime = envOr("KATAPOD_TEST_RUNTIME", "kata")
-	if shared.skip = missing(out); shared.skip != "" {
+	if shared.skip = node.Missing(out, shared.runtime); shared.skip != "" {
 		return nil
 	}
 	cache, err := node.CacheDir()
@@ -72,10 +71,7 @@ func startShared(ctx context.Context) error {
 		return err
 	}
 	shared.Node = n
-	archive, err := images.Build(ctx, filepath.Join(out, "node"), node.PauseImage)
-	if err == nil {
-		err = n.ImportImages(ctx, archive)
-	}
+	_, err = n.LoadImages(ctx, filepath.Join(out, "node"))
 	if err == nil {
 		shared.empty, err = n.Inventory(ctx)
 	}
@@ -83,22 +79,6 @@ func startShared(ctx context.Context) error {
 		return errors.Join(err, n.Stop(context.WithoutCancel(ctx)))
 	}
 	return nil
-}
-
-// missing tells why the tests cannot run on this machine.
-func missing(out string) string {
-	if os.Geteuid() != 0 {
-		return "a private node needs root"
-	}
-	if shared.runtime == "runc" {
-		return ""
-	}
-	for _, file := range []string{"bin/containerd-shim-kata-v2", "guest/vmlinux", "guest/katapod.img"} {
-		if _, err := os.Stat(filepath.Join(out, file)); err != nil {
-			return fmt.Sprintf("%s is not built (run make first): %v", file, err)
-		}
-	}
-	return ""
 }
 
 // stopShared checks that the tests left nothing, and keeps the log of containerd and the shims when they failed.

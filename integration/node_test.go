@@ -6,7 +6,6 @@ import (
 	"os"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/katapod/katapod/integration/node"
 )
@@ -42,12 +41,8 @@ func TestNodeIsTakenOver(t *testing.T) {
 			t.Errorf("the old node's process %s still runs", p)
 		}
 	}
-	begin := time.Now()
 	if err := second.Stop(ctx); err != nil {
 		t.Fatal(err)
-	}
-	if took := time.Since(begin); took > 10*time.Second {
-		t.Errorf("stopping an empty node took %s", took)
 	}
 	if _, err := os.Stat(second.Root); !os.IsNotExist(err) {
 		t.Errorf("the stopped node's root is still there: %v", err)

@@ -40,7 +40,7 @@ func startPod(t *testing.T, spec node.Pod) *pod {
 	}
 	p.id = id
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 		defer cancel()
 		if err := shared.RemovePod(ctx, id); err != nil {
 			t.Error(err)
@@ -94,18 +94,21 @@ func (p *pod) exitCode(id string) int { p.t.Helper(); return p.status(id).ExitCo
 
 func (p *pod) waitExited(id string) {
 	p.t.Helper()
-	waitFor(p.t, 30*time.Second, "the end of a container", func() bool { return p.state(id) == "CONTAINER_EXITED" })
+	waitFor(p.t, soon, "the end of a container", func() bool { return p.state(id) == "CONTAINER_EXITED" })
 }
 
 // waitLog waits until the text stands in the container's log.
 func (p *pod) waitLog(container, text string) {
 	p.t.Helper()
 	path := filepath.Join(shared.PodLogs(), p.spec.Name, container+".log")
-	waitFor(p.t, 20*time.Second, text+" in "+path, func() bool {
+	waitFor(p.t, soon, text+" in "+path, func() bool {
 		log, err := os.ReadFile(path)
 		return err == nil && strings.Contains(string(log), text)
 	})
 }
+
+// soon bounds what comes at once on a machine that is not busy.
+const soon = 2 * time.Minute
 
 // waitFor asks again and again, at first after a millisecond, until the condition holds: CRI has no call that waits.
 func waitFor(t *testing.T, most time.Duration, what string, holds func() bool) {

@@ -6,7 +6,6 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
-	"time"
 
 	"github.com/katapod/katapod/integration/node"
 )
@@ -46,7 +45,7 @@ func TestPodSeesChangesOfTheNode(t *testing.T) {
 	const after = "held\nlonger\nnew\nreplaced\nsame\nnewlongerswapHELDhere6\n"
 	var got string
 	defer func() { t.Logf("the pod sees %q", got) }()
-	waitFor(t, 20*time.Second, "the pod to see the node's changes", func() bool {
+	waitFor(t, soon, "the pod to see the node's changes", func() bool {
 		got = pod.exec(id, read...)
 		return got == after
 	})

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/katapod/katapod/integration/interrupt"
 	"github.com/katapod/katapod/integration/node"
 	"github.com/katapod/katapod/sandbox"
 )
@@ -17,8 +18,11 @@ func TestPodFromTemplate(t *testing.T) {
 	if shared.runtime == "runc" {
 		t.Skip("runc has no virtual machine that could be cloned")
 	}
-	ctx := begin(t)
-	waitFor(t, 90*time.Second, "a pod from a template", func() bool {
+	begin(t)
+	// Pods go before the build of a template, which may take its time on a busy machine.
+	ctx := interrupt.Bound(t, shared.interrupted, 12*time.Minute)
+	pause := 2 * time.Second
+	waitFor(t, 10*time.Minute, "a pod from a template", func() bool {
 		spec := node.Pod{Name: "template", Handler: shared.runtime}
 		id, err := shared.RunPod(ctx, spec)
 		if err != nil {
@@ -32,7 +36,8 @@ func TestPodFromTemplate(t *testing.T) {
 			t.Error("the pod does not say why it booted")
 		}
 		if line.Origin.Kind != sandbox.OriginTemplate {
-			time.Sleep(2 * time.Second) // pods that boot keep the template from being made
+			<-time.After(pause) // pods that boot keep the template from being made
+			pause = min(2*pause, 30*time.Second)
 		}
 		return line.Origin.Kind == sandbox.OriginTemplate
 	})

@@ -158,13 +158,12 @@ func (b *bench) prepare(ctx context.Context, o options) (err error) {
 }
 
 func (b *bench) importImages(ctx context.Context, dir string) error {
-	common, err := images.Build(ctx, dir, node.PauseImage)
-	if err != nil {
+	if _, err := b.node.LoadImages(ctx, dir); err != nil {
 		return err
 	}
 	own, err := images.BuildBench(ctx, dir)
 	if err != nil {
 		return err
 	}
-	return errors.Join(b.node.ImportImages(ctx, common), b.node.ImportImages(ctx, own))
+	return b.node.ImportImages(ctx, own)
 }

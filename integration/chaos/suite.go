@@ -15,7 +15,6 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	cri "k8s.io/cri-api/pkg/apis/runtime/v1"
 
-	"github.com/katapod/katapod/integration/images"
 	"github.com/katapod/katapod/integration/node"
 	"github.com/katapod/katapod/sandbox/config"
 	"github.com/katapod/katapod/sandbox/template"
@@ -33,7 +32,7 @@ type suite struct {
 	reports   string // where the shims keep those of pods that failed
 	nothing   node.Inventory
 	owed      map[string]bool // sockets that the next pod takes away when it ends
-	engine    sync.Mutex // held while containerd is away
+	engine    sync.Mutex      // held while containerd is away
 }
 
 // newSuite starts everything. What it began ends when it fails.
@@ -55,12 +54,8 @@ func newSuite(ctx context.Context, s settings) (_ *suite, err error) {
 
 func (s *suite) prepare(ctx context.Context, out string) error {
 	err := s.mountSmall(ctx)
-	var archive string
 	if err == nil {
-		archive, err = images.Build(ctx, filepath.Join(out, "node"), node.PauseImage)
-	}
-	if err == nil {
-		err = s.node.ImportImages(ctx, archive)
+		_, err = s.node.LoadImages(ctx, filepath.Join(out, "node"))
 	}
 	if err == nil {
 		s.conn, err = grpc.NewClient("unix://"+s.node.Socket(), grpc.WithTransportCredentials(insecure.NewCredentials()),

@@ -15,7 +15,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/katapod/katapod/integration/images"
 	"github.com/katapod/katapod/integration/node"
 )
 
@@ -71,11 +70,8 @@ func run(ctx context.Context, progress *node.Progress, handler, out string) (err
 // prepare loads the images and looks at the empty node.
 func (d *demo) prepare() error {
 	if err := d.progress.Step("make and load the images (busybox, pause)", func() error {
-		archive, err := images.Build(d.ctx, filepath.Join(d.Out, "node"), node.PauseImage)
-		if err != nil {
-			return err
-		}
-		return d.ImportImages(d.ctx, archive)
+		_, err := d.LoadImages(d.ctx, filepath.Join(d.Out, "node"))
+		return err
 	}); err != nil {
 		return err
 	}

@@ -16,7 +16,6 @@ import (
 	"time"
 
 	"github.com/katapod/katapod/integration/conformance"
-	"github.com/katapod/katapod/integration/images"
 	"github.com/katapod/katapod/integration/node"
 )
 
@@ -70,11 +69,7 @@ func run(ctx context.Context, o settings) (err error) {
 		defer cancel()
 		err = errors.Join(err, n.KeepLogs(), n.Stop(cleaning))
 	}()
-	archive, err := images.Build(ctx, filepath.Join(o.out, "node"), node.PauseImage)
-	if err != nil {
-		return err
-	}
-	if err := n.ImportImages(ctx, archive); err != nil {
+	if _, err := n.LoadImages(ctx, filepath.Join(o.out, "node")); err != nil {
 		return err
 	}
 	chosen := slices.Repeat(choose(rows(), o.rows), o.count)

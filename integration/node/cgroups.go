@@ -75,9 +75,9 @@ func removeCgroups(name string) error {
 	return nil
 }
 
-// removeCgroup tries for five seconds: a killed process leaves its cgroup only when its parent has reaped it.
+// removeCgroup tries for half a minute: a killed process leaves its cgroup only when its parent has reaped it.
 func removeCgroup(dir string) error {
-	deadline := time.Now().Add(5 * time.Second)
+	deadline := time.Now().Add(30 * time.Second)
 	for wait := time.Millisecond; ; wait = min(2*wait, 50*time.Millisecond) {
 		err := os.Remove(dir)
 		switch {

@@ -51,9 +51,12 @@ func startContainerd(ctx context.Context, l Layout, k *keeper) (*containerd, err
 	return c, nil
 }
 
+// startLimit bounds the start of containerd on a machine that is busy.
+const startLimit = 2 * time.Minute
+
 // ready waits for the socket. There is nothing to be told by, so it tries, at first every millisecond.
 func (c *containerd) ready(ctx context.Context, socket string) error {
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, startLimit)
 	defer cancel()
 	for wait := time.Millisecond; ; wait = min(2*wait, 50*time.Millisecond) {
 		conn, err := net.Dial("unix", socket)

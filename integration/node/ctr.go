@@ -26,7 +26,7 @@ func (n *Node) ImportImages(ctx context.Context, archive string) error {
 
 // RemoveAll removes every pod and every container of the node. It goes on after errors and returns all of them.
 func (n *Node) RemoveAll(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, 40*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Minute)
 	defer cancel()
 	var errs []error
 	pods, err := n.Crictl(ctx, "pods", "--quiet")

@@ -62,7 +62,7 @@ func (before Inventory) Added(after Inventory) Inventory {
 	return added
 }
 
-// WaitEmpty waits, at most five seconds, until nothing exists beside what was before, and returns what does after
+// WaitEmpty waits, at most a minute, until nothing exists beside what was before, and returns what does after
 // that. Shims and CNI end a moment after the call that removes a pod has returned.
 func (n *Node) WaitEmpty(ctx context.Context, before Inventory) (Inventory, error) {
 	return n.WaitEmptyBut(ctx, before, func(string, string) bool { return false })
@@ -70,7 +70,7 @@ func (n *Node) WaitEmpty(ctx context.Context, before Inventory) (Inventory, erro
 
 // WaitEmptyBut is WaitEmpty without the things that the function picks.
 func (n *Node) WaitEmptyBut(ctx context.Context, before Inventory, ignore func(kind, thing string) bool) (Inventory, error) {
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	for wait := 5 * time.Millisecond; ; wait = min(2*wait, 200*time.Millisecond) {
 		now, err := n.Inventory(context.WithoutCancel(ctx))

@@ -77,7 +77,7 @@ func Start(ctx context.Context, o Options) (*Node, error) {
 	layout.Over, layout.LogLevel = o.Programs, o.LogLevel
 	n := &Node{Layout: layout, progress: o.Progress, lock: lock}
 	if err := n.start(ctx, o.Cache, cmp.Or(o.Config, containerdTemplate)+o.MoreConfig); err != nil {
-		cleaning, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
+		cleaning, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Minute)
 		defer cancel()
 		return nil, errors.Join(err, n.Stop(cleaning))
 	}
@@ -103,8 +103,7 @@ func (n *Node) start(ctx context.Context, cache, config string) error {
 		if n.keeper, err = startKeeper(ctx, n.Layout); err != nil {
 			return err
 		}
-		n.containerd, err = startContainerd(ctx, n.Layout, n.keeper)
-		return err
+		return n.startContainerd(ctx)
 	})
 }
 
@@ -140,20 +139,33 @@ func (n *Node) Abandon() error {
 	return n.lock.Close()
 }
 
+// startContainerd starts one and waits until it answers CRI: it serves its socket before
+// it has found the pods of its predecessor again.
+func (n *Node) startContainerd(ctx context.Context) (err error) {
+	if n.containerd, err = startContainerd(ctx, n.Layout, n.keeper); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, startLimit)
+	defer cancel()
+	for wait := 5 * time.Millisecond; ; wait = min(2*wait, 200*time.Millisecond) {
+		answer, err := n.Runner().Try(ctx, "crictl", "pods", "--quiet")
+		if err != nil || !strings.Contains(answer.Stderr, "not initialized") { // where CRI is turned off, it says something else
+			return err
+		}
+		<-time.After(wait)
+	}
+}
+
 // RestartContainerd stops containerd and starts it again; pods go on meanwhile.
 func (n *Node) RestartContainerd(ctx context.Context) error {
 	n.containerd.stop()
-	var err error
-	n.containerd, err = startContainerd(ctx, n.Layout, n.keeper)
-	return err
+	return n.startContainerd(ctx)
 }
 
 // CrashContainerd ends containerd with SIGKILL and starts it again; pods go on meanwhile.
 func (n *Node) CrashContainerd(ctx context.Context) error {
 	n.containerd.kill()
-	var err error
-	n.containerd, err = startContainerd(ctx, n.Layout, n.keeper)
-	return err
+	return n.startContainerd(ctx)
 }
 
 // ReplaceContainerd stops containerd and starts another one over the same directories, as an upgrade does: that of
@@ -164,9 +176,7 @@ func (n *Node) ReplaceContainerd(ctx context.Context, programs, config string) e
 	if err := writeConfig(ctx, n.Layout, cmp.Or(config, containerdTemplate)); err != nil {
 		return err
 	}
-	var err error
-	n.containerd, err = startContainerd(ctx, n.Layout, n.keeper)
-	return err
+	return n.startContainerd(ctx)
 }
 
 // Inside is where this process finds a path of the node's mount namespace.

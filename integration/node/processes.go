@@ -163,7 +163,7 @@ func (l Layout) inCgroup(pid int) bool {
 
 // endProcesses kills what is left of the node until nothing is.
 func endProcesses(l Layout) error {
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for wait := time.Millisecond; ; wait = min(2*wait, 100*time.Millisecond) {
 		left, err := l.Processes()
 		if err != nil || len(left) == 0 {

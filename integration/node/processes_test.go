@@ -5,8 +5,11 @@ package node
 import (
 	"bufio"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/katapod/katapod/integration/leaktest"
 )
 
 // A node's processes are found by the mark in their environment, and their descendants through them even when those
@@ -28,13 +31,13 @@ func TestProcessesAreFoundAndEnded(t *testing.T) {
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
 	found, err := l.Processes()
-	if err != nil || len(found) != 2 || found[0].Name() != "sh" {
+	if err != nil || len(found) != 2 || !slices.ContainsFunc(found, func(p Process) bool { return p.PID == cmd.Process.Pid && p.Name() == "sh" }) {
 		t.Errorf("found %v, error %v; want the shell and its child", found, err)
 	}
 	if err := endProcesses(l); err != nil {
 		t.Fatal(err)
 	}
-	if err := <-ended; err == nil || !strings.Contains(err.Error(), "killed") {
+	if err := leaktest.Receive(t, ended); err == nil || !strings.Contains(err.Error(), "killed") {
 		t.Errorf("the process ended with %v", err)
 	}
 	if left, err := l.Processes(); err != nil || len(left) > 0 {
@@ -59,7 +62,7 @@ func TestMemoryIsSortedByProgram(t *testing.T) {
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
 	}()
-	// Once it has answered it waits, and its memory stays as it is.
+	// Once it has answered it waits, and touches no more memory.
 	if _, err := in.Write([]byte("ready\n")); err != nil {
 		t.Fatal(err)
 	}
@@ -73,7 +76,9 @@ func TestMemoryIsSortedByProgram(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if m.Shim <= 0 || m.VMM != m.Shim || m.Helpers != m.Shim || m.Workers != 2*m.Shim {
+	// What it shares with other processes of this machine counts less with each of them that begins.
+	near := func(got, want int64) bool { return got > want/2 && got < 2*want }
+	if m.Shim <= 0 || !near(m.VMM, m.Shim) || !near(m.Helpers, m.Shim) || !near(m.Workers, 2*m.Shim) {
 		t.Errorf("one process under five names adds up to %+v", m)
 	}
 }

@@ -158,9 +158,9 @@ func (t *Terminal) Wait(ctx context.Context) (int, error) {
 	return t.code, nil
 }
 
-// RunTerminal runs the command on a terminal of 80 by 24 to its end, at most a minute, and returns what it printed.
+// RunTerminal runs the command on a terminal of 80 by 24 to its end, at most five minutes, and returns what it printed.
 func (r Runner) RunTerminal(ctx context.Context, name string, args ...string) (string, int, error) {
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
 	defer cancel()
 	t, err := r.StartTerminal(ctx, 80, 24, name, args...)
 	if err != nil {

@@ -42,7 +42,7 @@ func start(ctx context.Context, t *testing.T, name string, linux map[string]any)
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		clean, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
+		clean, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Minute)
 		defer cancel()
 		if _, err := shared.Crictl(clean, "rm", "--force", id); err != nil {
 			t.Error(err)

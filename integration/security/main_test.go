@@ -12,7 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/katapod/katapod/integration/images"
 	"github.com/katapod/katapod/integration/interrupt"
 	"github.com/katapod/katapod/integration/node"
 )
@@ -48,7 +47,7 @@ func run(m *testing.M) (code int, err error) {
 	if out, err = filepath.Abs(out); err != nil {
 		return 1, fmt.Errorf("find the build output: %w", err)
 	}
-	if shared.skip = missing(out); shared.skip != "" {
+	if shared.skip = node.Missing(out, "kata"); shared.skip != "" {
 		return m.Run(), nil
 	}
 	cache, err := node.CacheDir()
@@ -60,7 +59,7 @@ func run(m *testing.M) (code int, err error) {
 		return 1, err
 	}
 	defer func() {
-		cleaning, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Minute)
+		cleaning, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Minute)
 		defer cancel()
 		err = errors.Join(err, stopNode(cleaning, code != 0 || err != nil))
 	}()
@@ -70,32 +69,16 @@ func run(m *testing.M) (code int, err error) {
 	return m.Run(), nil
 }
 
-// missing tells why the tests cannot run on this machine.
-func missing(out string) string {
-	if os.Geteuid() != 0 {
-		return "a private node needs root"
-	}
-	for _, file := range []string{"bin/containerd-shim-kata-v2", "guest/vmlinux", "guest/katapod.img"} {
-		if _, err := os.Stat(filepath.Join(out, file)); err != nil {
-			return fmt.Sprintf("%s is not built (run make first): %v", file, err)
-		}
-	}
-	return ""
-}
-
 // prepare loads the image and starts the two pods.
 func prepare(ctx context.Context, out string) error {
-	archive, err := images.Build(ctx, filepath.Join(out, "node-security"), node.PauseImage)
-	if err != nil {
+	if _, err := shared.LoadImages(ctx, filepath.Join(out, "node-security")); err != nil {
 		return err
 	}
-	if err := shared.ImportImages(ctx, archive); err != nil {
-		return err
-	}
+	var err error
 	if shared.empty, err = shared.Inventory(ctx); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
 	defer cancel()
 	if shared.a, err = startPod(ctx, "sec-a", map[string]any{"privileged": true}); err != nil {
 		return err
@@ -120,11 +103,11 @@ func stopNode(ctx context.Context, failed bool) error {
 	return errors.Join(append(errs, shared.Stop(ctx))...)
 }
 
-// begin skips the test when there is no node, and gives it two minutes.
+// begin skips the test when there is no node, and gives it five minutes.
 func begin(t *testing.T) context.Context {
 	t.Helper()
 	if shared.skip != "" {
 		t.Skip(shared.skip)
 	}
-	return interrupt.Bound(t, shared.interrupted, 2*time.Minute)
+	return interrupt.Bound(t, shared.interrupted, 5*time.Minute)
 }

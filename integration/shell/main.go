@@ -53,11 +53,7 @@ func run(ctx context.Context, name, out string, words []string) (err error) {
 		defer cancel()
 		err = errors.Join(err, n.Stop(cleaning))
 	}()
-	archive, err := images.Build(ctx, filepath.Join(out, "node"), node.PauseImage)
-	if err != nil {
-		return err
-	}
-	if err := n.ImportImages(ctx, archive); err != nil {
+	if _, err := n.LoadImages(ctx, filepath.Join(out, "node")); err != nil {
 		return err
 	}
 	fmt.Fprintf(os.Stderr, "images: %s; runtime: io.containerd.kata.v2; configuration: %s; log: %s\n",

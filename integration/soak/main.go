@@ -13,7 +13,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/katapod/katapod/integration/images"
 	"github.com/katapod/katapod/integration/kubelet"
 	"github.com/katapod/katapod/integration/node"
 )
@@ -72,11 +71,7 @@ func run(ctx context.Context, o options) (err error) {
 		}
 		err = errors.Join(err, n.Stop(cleaning))
 	}()
-	archive, err := images.Build(ctx, filepath.Join(o.out, "node"), node.PauseImage)
-	if err != nil {
-		return err
-	}
-	if err := n.ImportImages(ctx, archive); err != nil {
+	if _, err := n.LoadImages(ctx, filepath.Join(o.out, "node")); err != nil {
 		return err
 	}
 	client, err := kubelet.New(n, "soak")

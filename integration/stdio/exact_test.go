@@ -15,7 +15,7 @@ import (
 
 // All of stdin comes back on stdout.
 func TestThereAndBack(t *testing.T) {
-	ctx := begin(t, 3*time.Minute)
+	ctx := begin(t, 10*time.Minute)
 	kinds(t, ctx, func(t *testing.T, create creator) {
 		p := create(request{args: []string{"cat"}, stdin: true})
 		start(t, ctx, p)
@@ -33,7 +33,7 @@ func TestThereAndBack(t *testing.T) {
 
 // A process that writes much and exits at once is deleted in the call after Wait.
 func TestBurstAndExit(t *testing.T) {
-	ctx := begin(t, 3*time.Minute)
+	ctx := begin(t, 10*time.Minute)
 	kinds(t, ctx, func(t *testing.T, create creator) {
 		p := create(shell("head -c 8388608 /dev/urandom >/tmp/burst; sha256sum </tmp/burst >&2; exec cat /tmp/burst"))
 		start(t, ctx, p)
@@ -46,7 +46,7 @@ func TestBurstAndExit(t *testing.T) {
 
 // A client that goes away is not the end of the input, and one that comes back goes on where it was; CloseIO is.
 func TestDetachAndReattach(t *testing.T) {
-	ctx := begin(t, time.Minute)
+	ctx := begin(t, 5*time.Minute)
 	kinds(t, ctx, func(t *testing.T, create creator) {
 		p := create(request{args: []string{"cat"}, stdin: true})
 		start(t, ctx, p)
@@ -67,7 +67,7 @@ func TestDetachAndReattach(t *testing.T) {
 
 // Output waits for a client that reads, and for the next one; none of it is lost between the two.
 func TestReaderComesBack(t *testing.T) {
-	ctx := begin(t, time.Minute)
+	ctx := begin(t, 5*time.Minute)
 	kinds(t, ctx, func(t *testing.T, create creator) {
 		p := create(request{args: []string{"cat"}, stdin: true, unread: true})
 		start(t, ctx, p)
@@ -103,7 +103,7 @@ func TestReaderComesBack(t *testing.T) {
 
 // CloseIO ends the input when the last client that writes has gone, not before: what it still writes counts.
 func TestCloseIO(t *testing.T) {
-	ctx := begin(t, time.Minute)
+	ctx := begin(t, 5*time.Minute)
 	kinds(t, ctx, func(t *testing.T, create creator) {
 		p := create(request{args: []string{"cat"}, stdin: true})
 		start(t, ctx, p)
@@ -125,7 +125,7 @@ func TestCloseIO(t *testing.T) {
 
 // The input may be closed before the process runs, with bytes in it or without.
 func TestCloseIOBeforeStart(t *testing.T) {
-	ctx := begin(t, time.Minute)
+	ctx := begin(t, 5*time.Minute)
 	stricter(t, "forgets that an exec's input was closed before its start")
 	kinds(t, ctx, func(t *testing.T, create creator) {
 		p := create(shell("cat; echo end"))
@@ -147,7 +147,7 @@ func TestCloseIOBeforeStart(t *testing.T) {
 
 // The end of the input leaves the outputs open.
 func TestInputEndsFirst(t *testing.T) {
-	ctx := begin(t, time.Minute)
+	ctx := begin(t, 5*time.Minute)
 	kinds(t, ctx, func(t *testing.T, create creator) {
 		p := create(request{args: []string{"sh", "-c", "cat >/dev/null; head -c 1000000 /dev/zero | tr '\\0' y; echo end >&2"}, stdin: true})
 		start(t, ctx, p)
@@ -165,7 +165,7 @@ func TestInputEndsFirst(t *testing.T) {
 
 // A process that closes its stdout ends that stream alone, while it runs.
 func TestOutputEndsFirst(t *testing.T) {
-	ctx := begin(t, time.Minute)
+	ctx := begin(t, 5*time.Minute)
 	kinds(t, ctx, func(t *testing.T, create creator) {
 		p := create(request{args: []string{"sh", "-c", "echo last; exec >&-; read line; echo got $line >&2; read line; exit 7"}, stdin: true})
 		start(t, ctx, p)
@@ -182,14 +182,14 @@ func TestOutputEndsFirst(t *testing.T) {
 
 // A client learns that the process has closed its input: its writes fail, as those to any pipe, and the outputs go on.
 func TestInputRefused(t *testing.T) {
-	ctx := begin(t, time.Minute)
+	ctx := begin(t, 5*time.Minute)
 	stricter(t, "goes on taking input that nobody reads")
 	kinds(t, ctx, func(t *testing.T, create creator) {
 		p := create(request{args: []string{"sh", "-c", "trap 'echo usr1; exit 3' USR1; exec <&-; echo closed; while :; do sleep 0.05; done"}, stdin: true})
 		start(t, ctx, p)
 		in := input(t, p)
 		expect(t, ctx, p.stdout, "closed\n")
-		if err := in.SetWriteDeadline(time.Now().Add(20 * time.Second)); err != nil {
+		if err := in.SetWriteDeadline(time.Now().Add(2 * time.Minute)); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := io.Copy(struct{ io.Writer }{in}, endless{}); !errors.Is(err, unix.EPIPE) {
@@ -211,7 +211,7 @@ func (endless) Read(p []byte) (int, error) { return len(p), nil }
 // A client that does not read one stream holds up neither the other stream, nor another process, nor the process's
 // signals; and when it reads in the end, everything is there.
 func TestSlowReader(t *testing.T) {
-	ctx := begin(t, 3*time.Minute)
+	ctx := begin(t, 10*time.Minute)
 	kinds(t, ctx, func(t *testing.T, create creator) {
 		const script = "(head -c 4194304 /dev/zero | tr '\\0' z) & yes errors | head -c 2000000 >&2; wait; echo end >&2"
 		p := create(request{args: []string{"sh", "-c", script}, unread: true})

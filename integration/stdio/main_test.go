@@ -51,14 +51,14 @@ func run(m *testing.M) (code int, err error) {
 		return 1, fmt.Errorf("find the build output: %w", err)
 	}
 	shared.runtime = envOr("KATAPOD_TEST_RUNTIME", "kata")
-	if shared.skip = missing(out); shared.skip != "" {
+	if shared.skip = node.Missing(out, shared.runtime); shared.skip != "" {
 		return m.Run(), nil
 	}
 	if err := startNode(ctx, out); err != nil {
 		return 1, err
 	}
 	defer func() {
-		cleaning, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Minute)
+		cleaning, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Minute)
 		defer cancel()
 		err = errors.Join(err, stopNode(cleaning, code != 0 || err != nil))
 	}()
@@ -66,22 +66,6 @@ func run(m *testing.M) (code int, err error) {
 		return 1, err
 	}
 	return m.Run(), nil
-}
-
-// missing tells why the tests cannot run on this machine.
-func missing(out string) string {
-	if os.Geteuid() != 0 {
-		return "a private node needs root"
-	}
-	if shared.runtime == "runc" {
-		return ""
-	}
-	for _, file := range []string{"bin/containerd-shim-kata-v2", "guest/vmlinux", "guest/katapod.img"} {
-		if _, err := os.Stat(filepath.Join(out, file)); err != nil {
-			return fmt.Sprintf("%s is not built (run make first): %v", file, err)
-		}
-	}
-	return ""
 }
 
 func startNode(ctx context.Context, out string) error {
@@ -96,13 +80,10 @@ func startNode(ctx context.Context, out string) error {
 
 // prepare loads the image, unpacks it for containerd's client, and starts the pod.
 func prepare(ctx context.Context, out string) error {
-	archive, err := images.Build(ctx, filepath.Join(out, "node-stdio"), node.PauseImage)
-	if err != nil {
+	if _, err := shared.LoadImages(ctx, filepath.Join(out, "node-stdio")); err != nil {
 		return err
 	}
-	if err := shared.ImportImages(ctx, archive); err != nil {
-		return err
-	}
+	var err error
 	if shared.empty, err = shared.Inventory(ctx); err != nil {
 		return err
 	}

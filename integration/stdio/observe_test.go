@@ -54,7 +54,7 @@ func unleaked(t *testing.T, ctx context.Context, work func()) {
 	work()
 	t.Logf("took %s; %s", time.Since(began).Round(time.Millisecond), spentSince(t, spent))
 	var after usage
-	for deadline := time.Now().Add(time.Minute); ; {
+	for deadline := time.Now().Add(3 * time.Minute); ; {
 		after = observe(t, ctx, within)
 		if after.below(before) || time.Now().After(deadline) {
 			break

@@ -20,14 +20,14 @@ import (
 // What kubectl uses: exec and attach by CRI's streaming server, several at a time, beside a container that floods its
 // log. Each client gets all of its own bytes, in both directions.
 func TestStreamingUnderLoad(t *testing.T) {
-	ctx := begin(t, 5*time.Minute)
+	ctx := begin(t, 15*time.Minute)
 	spec := node.Pod{Name: "streaming", Handler: shared.runtime}
 	pod, err := shared.RunPod(ctx, spec)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		cleaning, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
+		cleaning, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Minute)
 		defer cancel()
 		if err := shared.RemovePod(cleaning, pod); err != nil {
 			t.Error(err)

@@ -12,7 +12,7 @@ import (
 // A terminal has the size that it was given before the start when its program looks for the first time, and tells of
 // every change after that.
 func TestTerminalSize(t *testing.T) {
-	ctx := begin(t, time.Minute)
+	ctx := begin(t, 5*time.Minute)
 	kinds(t, ctx, func(t *testing.T, create creator) {
 		// Not in a read: a signal just before it would be looked at after it only.
 		const script = `stty size; n=0; trap 'stty size; n=$((n+1))' WINCH; echo ready
@@ -41,7 +41,7 @@ func TestTerminalSize(t *testing.T) {
 
 // What a program writes to its terminal just before it exits arrives.
 func TestTerminalBurst(t *testing.T) {
-	ctx := begin(t, time.Minute)
+	ctx := begin(t, 5*time.Minute)
 	kinds(t, ctx, func(t *testing.T, create creator) {
 		p := create(request{args: []string{"sh", "-c", "stty raw; exec head -c 1000000 /dev/zero"}, terminal: true})
 		start(t, ctx, p)

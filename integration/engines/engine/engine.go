@@ -14,7 +14,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/katapod/katapod/integration/images"
 	"github.com/katapod/katapod/integration/node"
 )
 
@@ -52,13 +51,8 @@ func Cache(t *testing.T) string {
 // Require skips the test, saying why, where a node with kata's shim cannot run.
 func Require(t *testing.T) {
 	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Skip("a private node needs root")
-	}
-	for _, file := range []string{"bin/containerd-shim-kata-v2", "guest/vmlinux", "guest/katapod.img"} {
-		if _, err := os.Stat(filepath.Join(output(t), file)); err != nil {
-			t.Skipf("%s is not built (run make first): %v", file, err)
-		}
+	if why := node.Missing(output(t), "kata"); why != "" {
+		t.Skip(why)
 	}
 }
 
@@ -89,10 +83,7 @@ func Start(t *testing.T, o node.Options) *Engine {
 			t.Error(err)
 		}
 	})
-	if e.Archive, err = images.Build(t.Context(), filepath.Join(o.Out, "engines", o.Name), node.PauseImage); err != nil {
-		t.Fatal(err)
-	}
-	if err := n.ImportImages(t.Context(), e.Archive); err != nil {
+	if e.Archive, err = n.LoadImages(t.Context(), filepath.Join(o.Out, "engines", o.Name)); err != nil {
 		t.Fatal(err)
 	}
 	if e.empty, err = n.Inventory(t.Context()); err != nil {
