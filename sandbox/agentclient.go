@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/containerd/errdefs"
@@ -31,6 +32,7 @@ type agentClient struct {
 	// set like features.
 	memoryBlock uint64
 	launches    turns
+	lastHeard   atomic.Pointer[time.Time]
 }
 
 // newAgentClient takes over conn. lost is called when the connection ends, also
@@ -38,7 +40,7 @@ type agentClient struct {
 // it, see package guard.
 func newAgentClient(conn net.Conn, l life, lost func(error)) *agentClient {
 	client := ttrpc.NewClient(agentConn{Conn: guard.New(conn), lost: lost})
-	return &agentClient{
+	a := &agentClient{
 		client:  client,
 		service: agentpb.NewAgentServiceClient(client),
 		health:  agentpb.NewHealthClient(client),
@@ -46,7 +48,18 @@ func newAgentClient(conn net.Conn, l life, lost func(error)) *agentClient {
 
 		launches: make(turns, launchesAtOnce),
 	}
+	a.hear()
+	return a
 }
+
+// hear takes note that the agent has answered just now.
+func (a *agentClient) hear() {
+	now := time.Now()
+	a.lastHeard.Store(&now)
+}
+
+// heard is when the agent answered last, at first when it was connected.
+func (a *agentClient) heard() time.Time { return *a.lastHeard.Load() }
 
 // close ends the connection; calls that wait return.
 func (a *agentClient) close() { _ = a.client.Close() }
@@ -77,6 +90,7 @@ func ask[Req, Resp any](ctx context.Context, a *agentClient, what string, timeou
 	select {
 	case got := <-answered:
 		if got.err == nil {
+			a.hear()
 			return got.resp, nil
 		}
 		return nil, a.explain(ctx, bounded, what, timeout, got.err)

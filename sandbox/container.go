@@ -31,6 +31,7 @@ type Container struct {
 	resolvConf string
 	init       *Process
 	pid        pidMode // guarded by the sandbox's lock
+	counted    counted
 
 	// mu guards what follows. It is not held during a call to the guest.
 	mu      sync.Mutex

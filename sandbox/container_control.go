@@ -97,6 +97,7 @@ func (c *Container) Update(ctx context.Context, r *specs.LinuxResources) error {
 	if err := agent.setResources(req, resources); err != nil {
 		return fmt.Errorf("update container %s: %w", c.id, err)
 	}
+	defer c.counted.forget() // limits are among them
 	before := c.allowance()
 	c.setAllowance(sizing.FromSpec(&specs.Spec{Linux: &specs.Linux{Resources: r}}).Merge(before))
 	if err = c.sandbox.needMemory(ctx); err != nil {
@@ -108,20 +109,6 @@ func (c *Container) Update(ctx context.Context, r *specs.LinuxResources) error {
 		c.setAllowance(before)
 	}
 	return err
-}
-
-// Stats reads the container's counters in the guest. The pause container has
-// none, so its answer is empty; a stopped one is errdefs.ErrNotFound.
-func (c *Container) Stats(ctx context.Context) (*agentpb.StatsContainerResponse, error) {
-	if c.pause {
-		return &agentpb.StatsContainerResponse{CgroupStats: &agentpb.CgroupStats{}}, nil
-	}
-	if c.Status() == StatusStopped {
-		return nil, fmt.Errorf("statistics of container %s: it is stopped: %w", c.id, errdefs.ErrNotFound)
-	}
-	agent := c.sandbox.guest()
-	return ask(ctx, agent, "statistics of container "+c.id, timeouts.Query, agent.service.StatsContainer,
-		&agentpb.StatsContainerRequest{ContainerId: c.id})
 }
 
 // Pids are the host's, and processes of a guest have none there: while init runs it

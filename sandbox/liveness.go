@@ -13,8 +13,9 @@ import (
 	"github.com/katapod/katapod/sandbox/failure"
 )
 
-// liveness is how the agent of a pod that runs is found to hang: every so often
-// it is asked, and after some questions in a row without an answer the pod dies.
+// liveness is how the agent of a pod that runs is found to hang: one that has
+// answered nothing for a while is asked, and after some questions in a row without an
+// answer the pod dies.
 type liveness struct {
 	every, answer time.Duration
 	misses        int
@@ -29,11 +30,17 @@ func defaultLiveness() liveness {
 // hangs keeps its process and its connection, and nothing else would notice.
 func (s *Sandbox) watchAgent() {
 	missed := 0
-	heard := time.Now()
-	for {
-		s.life.wait(s.liveness.every)
+	agent := s.guest()
+	for pause := s.liveness.every; ; {
+		s.life.wait(pause)
 		if s.life.over() {
 			return
+		}
+		pause = s.liveness.every
+		if quiet := time.Since(agent.heard()); quiet < s.liveness.every {
+			// It answered somebody else meanwhile, which tells as much.
+			missed, pause = 0, s.liveness.every-quiet
+			continue
 		}
 		began := time.Now()
 		err := s.checkAgent()
@@ -42,7 +49,8 @@ func (s *Sandbox) watchAgent() {
 			return
 		case !errors.Is(err, context.DeadlineExceeded):
 			// An agent that answers with an error lives.
-			missed, heard = 0, time.Now()
+			missed = 0
+			agent.hear()
 			continue
 		case time.Since(began) > 2*s.liveness.answer:
 			// This process did not run when its timer was due: the host is
@@ -53,7 +61,7 @@ func (s *Sandbox) watchAgent() {
 		s.log.WithField("missed", missed).Warn("the agent in the guest did not answer in time")
 		if missed >= s.liveness.misses {
 			s.died(failure.With(failure.GuestHangs, fmt.Errorf("the agent in the guest has not answered for %v, %d questions in a row: the guest or its VMM hangs",
-				time.Since(heard).Round(time.Millisecond), missed)))
+				time.Since(agent.heard()).Round(time.Millisecond), missed)))
 			return
 		}
 	}

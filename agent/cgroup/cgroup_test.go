@@ -9,8 +9,11 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 func newDir(t *testing.T, files map[string]string) Dir {
@@ -52,6 +55,18 @@ func TestProcsOfAllBelow(t *testing.T) {
 	}
 	if pids, err := Dir("/does/not/exist").Procs(); err != nil || len(pids) != 0 {
 		t.Errorf("%v, %v", pids, err)
+	}
+}
+
+// A list of processes is longer than what is read at once.
+func TestLongFile(t *testing.T) {
+	long := strings.Repeat("12345\n", 10000)
+	d := newDir(t, map[string]string{"cgroup.procs": long})
+	if text, err := d.Read("cgroup.procs"); err != nil || text+"\n" != long {
+		t.Errorf("%d of %d bytes, %v", len(text), len(long), err)
+	}
+	if _, err := Dir("/").Read("proc"); !errors.Is(err, unix.EISDIR) {
+		t.Errorf("a directory: %v", err)
 	}
 }
 

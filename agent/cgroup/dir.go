@@ -27,7 +27,7 @@ func (d Dir) path(file string) string { return filepath.Join(string(d), file) }
 
 // Read returns a file's text without white space around it.
 func (d Dir) Read(file string) (string, error) {
-	data, err := os.ReadFile(d.path(file))
+	data, err := readFile(d.path(file))
 	if err != nil {
 		return "", fmt.Errorf("read a cgroup's file: %w", err)
 	}

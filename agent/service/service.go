@@ -16,6 +16,7 @@ import (
 	"github.com/katapod/katapod/agent/guestos"
 	"github.com/katapod/katapod/agent/oom"
 	"github.com/katapod/katapod/agent/reaper"
+	"github.com/katapod/katapod/agent/stats"
 	"github.com/katapod/katapod/agent/storage"
 	"github.com/katapod/katapod/agent/streams"
 	"github.com/katapod/katapod/protocols/agentpb"
@@ -68,6 +69,7 @@ type Parts struct {
 type Service struct {
 	Parts
 	containers *container.Store
+	numbers    *stats.Reader
 
 	// mu guards the pointer; what it points to has a mutex of its own.
 	mu  sync.Mutex
@@ -76,7 +78,7 @@ type Service struct {
 
 // New returns a service without a pod.
 func New(parts Parts) *Service {
-	return &Service{Parts: parts, containers: container.NewStore()}
+	return &Service{Parts: parts, containers: container.NewStore(), numbers: stats.NewReader(parts.System.Sys)}
 }
 
 // Register makes the service answer on a server that has the Interceptor.

@@ -16,7 +16,7 @@ func (s *Service) StatsContainer(_ context.Context, r *agentpb.StatsContainerReq
 	if err != nil {
 		return nil, err
 	}
-	numbers, err := stats.Cgroup(c.Cgroup())
+	numbers, err := s.numbers.Cgroup(c.Cgroup())
 	if err != nil {
 		return nil, err
 	}

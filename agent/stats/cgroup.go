@@ -6,20 +6,30 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/katapod/katapod/agent/cgroup"
 	"github.com/katapod/katapod/protocols/agentpb"
 )
 
+// Reader reads the numbers of cgroups. It is safe for concurrent use.
+type Reader struct {
+	// sizes are those of the kernel's huge pages, as cgroups name them.
+	sizes func() ([]string, error)
+}
+
+// NewReader returns a reader for a kernel whose sysfs is at sys.
+func NewReader(sys string) *Reader {
+	return &Reader{sizes: sync.OnceValues(func() ([]string, error) { return pageSizes(sys) })}
+}
+
 // Cgroup reads the numbers of one cgroup. A controller that is off leaves its
 // numbers zero.
-func Cgroup(d cgroup.Dir) (*agentpb.CgroupStats, error) {
+func (r *Reader) Cgroup(d cgroup.Dir) (*agentpb.CgroupStats, error) {
 	out := &agentpb.CgroupStats{}
-	for _, read := range []func(cgroup.Dir, *agentpb.CgroupStats) error{cpu, memory, pids, blockIO, hugepages} {
+	for _, read := range []func(cgroup.Dir, *agentpb.CgroupStats) error{cpu, memory, pids, blockIO, r.hugepages} {
 		if err := read(d, out); err != nil {
 			return nil, fmt.Errorf("read the statistics of cgroup %s: %w", d, err)
 		}
@@ -164,42 +174,4 @@ func addDevice(out *agentpb.BlkioStats, words []string) {
 			out.IoServicedRecursive = append(out.IoServicedRecursive, entry("Discard"))
 		}
 	}
-}
-
-// hugepages reads hugetlb.<size>.current and what belongs to it.
-func hugepages(d cgroup.Dir, out *agentpb.CgroupStats) error {
-	out.HugetlbStats = map[string]*agentpb.HugetlbStats{}
-	files, err := filepath.Glob(filepath.Join(string(d), "hugetlb.*.current"))
-	if err != nil {
-		return fmt.Errorf("list the sizes of huge pages: %w", err)
-	}
-	for _, f := range files {
-		size := strings.TrimSuffix(strings.TrimPrefix(filepath.Base(f), "hugetlb."), ".current")
-		if strings.HasSuffix(size, ".rsvd") {
-			continue
-		}
-		usage, err := d.Uint("hugetlb." + size + ".current")
-		if err != nil {
-			return err
-		}
-		events, err := d.Keyed("hugetlb." + size + ".events")
-		if err != nil {
-			return err
-		}
-		out.HugetlbStats[size] = &agentpb.HugetlbStats{Usage: usage, Failcnt: events["max"]}
-	}
-	return nil
-}
-
-// read returns a number from a file of the kernel's.
-func read(path string) (uint64, error) {
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return 0, fmt.Errorf("read a number of the kernel's: %w", err)
-	}
-	n, err := strconv.ParseUint(strings.TrimSpace(string(data)), 10, 64)
-	if err != nil {
-		return 0, fmt.Errorf("read a number from %s: %w", path, err)
-	}
-	return n, nil
 }

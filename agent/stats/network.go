@@ -8,6 +8,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 
 	"github.com/katapod/katapod/protocols/agentpb"
 )
@@ -48,6 +50,19 @@ func link(dir, name string) (*agentpb.NetworkStats, error) {
 			return nil, err
 		}
 		*to = v
+	}
+	return n, nil
+}
+
+// read returns a number from a file of the kernel's.
+func read(path string) (uint64, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return 0, fmt.Errorf("read a number of the kernel's: %w", err)
+	}
+	n, err := strconv.ParseUint(strings.TrimSpace(string(data)), 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("read a number from %s: %w", path, err)
 	}
 	return n, nil
 }

@@ -46,7 +46,11 @@ func TestCgroup(t *testing.T) {
 		"hugetlb.2MB.rsvd.max":     "0\n",
 		"hugetlb.2MB.rsvd.current": "1\n",
 	})
-	got, err := Cgroup(cgroup.Dir(dir))
+	sys := t.TempDir()
+	write(t, sys, map[string]string{
+		"kernel/mm/hugepages/hugepages-2048kB/nr": "", "kernel/mm/hugepages/hugepages-1048576kB/nr": "",
+	})
+	got, err := NewReader(sys).Cgroup(cgroup.Dir(dir))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -76,13 +80,27 @@ func TestCgroup(t *testing.T) {
 	}
 }
 
+func TestSizesOfHugePages(t *testing.T) {
+	for kib, want := range map[uint64]string{64: "64KB", 2048: "2MB", 32768: "32MB", 1 << 20: "1GB", 16 << 20: "16GB"} {
+		if got := cgroupSize(kib); got != want {
+			t.Errorf("%d KiB are %s, want %s", kib, got, want)
+		}
+	}
+	sys := t.TempDir()
+	write(t, sys, map[string]string{"kernel/mm/hugepages/hugepages-bad/nr": ""})
+	if _, err := NewReader(sys).Cgroup(cgroup.Dir(t.TempDir())); err == nil {
+		t.Error("a word is a size")
+	}
+}
+
 func TestControllersThatAreOff(t *testing.T) {
-	if got, err := Cgroup(cgroup.Dir(t.TempDir())); err != nil || got.CpuStats.CpuUsage.TotalUsage != 0 {
+	reader := NewReader(t.TempDir())
+	if got, err := reader.Cgroup(cgroup.Dir(t.TempDir())); err != nil || got.CpuStats.CpuUsage.TotalUsage != 0 {
 		t.Errorf("%v, %v", got, err)
 	}
 	dir := t.TempDir()
 	write(t, dir, map[string]string{"pids.current": "many\n"})
-	if _, err := Cgroup(cgroup.Dir(dir)); err == nil {
+	if _, err := reader.Cgroup(cgroup.Dir(dir)); err == nil {
 		t.Error("a word is a number")
 	}
 }

@@ -25,6 +25,13 @@ const (
 	// Query bounds calls that only read: kubelet asks for statistics every ten
 	// seconds, and a late answer is of no use to it.
 	Query = 10 * time.Second
+	// Counters is how old a container's statistics may be while its guest rests;
+	// those of a guest that works are always asked for. Kubelet shows figures that
+	// are ten seconds old.
+	Counters = 5 * time.Second
+	// CountersTail is how long, in processor time, a guest may go on with the answer
+	// itself before it counts as working.
+	CountersTail = 2 * time.Millisecond
 	// Signal bounds SignalProcess. A kill that fails is a stop that fails: it is given
 	// up only when the pod is about to be, for its hanging guest.
 	Signal = 30 * time.Second
