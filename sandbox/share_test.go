@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 
 	"github.com/containerd/errdefs"
@@ -293,5 +294,22 @@ func TestAVMMWithoutLaterShares(t *testing.T) {
 				t.Error(err)
 			}
 		})
+	}
+}
+
+// An engine that gives up while its pod's share is made is no fault of virtiofsd, and a host that has no more of
+// something none either.
+func TestShareThatFailsForAnotherReason(t *testing.T) {
+	for cause, want := range map[error]failure.Code{
+		context.Canceled: failure.Cancelled, syscall.EMFILE: failure.HostExhausted, errors.New("boom"): failure.ShareFailed,
+	} {
+		f, _ := templated(t, sharesSoon)
+		f.agent.stuck = func(string) bool {
+			f.vm.FailPlug(cause) // it runs already
+			return false
+		}
+		if got := f.failsAt(StepGuestSandbox, cause); got.Code != want {
+			t.Errorf("a share that cannot be plugged for %v: the code is %s, want %s", cause, got.Code, want)
+		}
 	}
 }

@@ -22,7 +22,7 @@ import (
 func (s *Sandbox) startGuestSandbox(ctx context.Context) error {
 	if s.cloned() && s.share.begun {
 		if err := s.plugShare(ctx); err != nil {
-			return failure.With(failure.ShareFailed, err)
+			return failure.With(classify(StepShare, err), err)
 		}
 	}
 	agent := s.guest()

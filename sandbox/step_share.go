@@ -87,7 +87,7 @@ func (s *Sandbox) needShare(ctx context.Context) error {
 		return context.Cause(s.life.ctx)
 	}
 	if err := s.runner.timeline.measure(StepShare, func() error { return s.addShare(ctx) }); err != nil {
-		return failure.With(failure.ShareFailed, fmt.Errorf("share files of the host with the guest: %w", err))
+		return failure.With(classify(StepShare, err), fmt.Errorf("share files of the host with the guest: %w", err))
 	}
 	if err := s.runner.timeline.write(s.dirs.timeline(), s.Origin()); err != nil {
 		s.log.WithError(err).Warn("cannot store when the share was made")

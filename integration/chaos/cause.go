@@ -82,7 +82,7 @@ func (p plan) explains(code string) bool {
 // mustTell tells whether the shim has lived to tell of the pod's death.
 func (c *cycle) mustTell() bool {
 	f := c.plan.fault
-	return f.effect == deadly && len(f.codes) > 0 && c.wasHit() && !stopping(c.plan.point)
+	return f.effect == deadly && len(f.codes) > 0 && c.dead() && !stopping(c.plan.point)
 }
 
 // awaitCause is the log of the cycle, once the cause is in it, or has had the time to be.

@@ -166,7 +166,20 @@ func (c *cycle) strikeNow() {
 
 // dead tells whether the pod was struck by something that it does not survive.
 func (c *cycle) dead() bool {
-	return c.wasHit() && c.plan.fault.effect == deadly
+	return c.wasHit() && c.plan.fault.effect == deadly && !c.survived()
+}
+
+// survived tells whether the strike hit a clone of a template that had not run yet: its pod boots another VM then.
+func (c *cycle) survived() bool {
+	if !c.up || c.plan.fault.effect != deadly {
+		return false
+	}
+	for line := range strings.Lines(c.log.text()) {
+		if strings.Contains(line, "could not be cloned from its template: it boots") && strings.Contains(strings.TrimSpace(line)+" ", " sandbox="+c.id()+" ") {
+			return true
+		}
+	}
+	return false
 }
 
 // wasHit tells whether the strike has had an effect.

@@ -26,7 +26,7 @@ func (c *cycle) judgeLife(err error) {
 		return
 	case !c.isHit():
 		c.wrong("before anything was done: %v", err)
-	case c.plan.fault.effect == passes || c.plan.fault.effect == ends && !c.wasHit():
+	case c.plan.fault.effect == passes || c.survived() || c.plan.fault.effect == ends && !c.wasHit():
 		c.wrong("a pod that is to live on: %v", err)
 	case c.plan.fault.effect == crashes && !errors.Is(err, errInterrupted):
 		c.wrong("beside the engine's death: %v", err)
@@ -52,7 +52,7 @@ func (c *cycle) judgeDeath(ctx context.Context) {
 		return
 	}
 	<-c.hit.done
-	if c.hit.err != nil || stopping(c.plan.point) {
+	if c.hit.err != nil || stopping(c.plan.point) || c.survived() {
 		return
 	}
 	limit := answerLimit + c.plan.within()

@@ -156,7 +156,18 @@ func TestLivesAreJudged(t *testing.T) {
 		c.judgeLife(test.err)
 		c.hold(t, test.wrong...)
 	}
-	c := newCycle(&suite{}, plan{fault: faults()[0]})
+	// One that was struck while it was cloned, and boots instead, lives on.
+	c := fakeCycle(t, "kill-vmm", "start/vm", &fakeEngine{container: runs})
+	if !c.dead() {
+		t.Error("a pod is alive whose VMM was killed")
+	}
+	c.log.lines = []string{`level=warning msg="a pod could not be cloned from its template: it boots" sandbox=pod`}
+	c.judgeDeath(t.Context())
+	c.judgeCause()
+	c.hold(t)
+	c.judgeLife(errFake)
+	c.hold(t, "is to live on")
+	c = newCycle(&suite{log: &logTail{}}, plan{fault: faults()[0]})
 	c.judgeLife(errFake)
 	c.hold(t, "before anything was done")
 }

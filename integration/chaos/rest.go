@@ -21,17 +21,7 @@ func (c *cycle) judgeRest(ctx context.Context) time.Duration {
 		clear(c.owed)
 	}
 	c.judgeUnseen()
-	began := time.Now()
-	left, err := c.node.WaitEmptyBut(ctx, c.nothing, c.ignored)
-	took := time.Since(began)
-	if err != nil {
-		c.wrong("look at the node: %v", err)
-	}
-	for _, kind := range node.InventoryKinds() {
-		for _, thing := range left[kind] {
-			c.wrong("left: %s: %s", kind, thing)
-		}
-	}
+	took := c.judgeLeft(ctx)
 	if c.cut && c.pastNetNS != "" {
 		c.judgeForgotten(ctx)
 	}
@@ -43,6 +33,22 @@ func (c *cycle) judgeRest(ctx context.Context) time.Duration {
 	}
 	c.judgeEvents()
 	c.judgeBystander(ctx)
+	return took
+}
+
+// judgeLeft looks for what is left, and returns how long it took until nothing was.
+func (c *cycle) judgeLeft(ctx context.Context) (took time.Duration) {
+	began := time.Now()
+	left, err := c.node.WaitEmptyBut(ctx, c.nothing, c.ignored)
+	took = time.Since(began)
+	if err != nil {
+		c.wrong("look at the node: %v", err)
+	}
+	for _, kind := range node.InventoryKinds() {
+		for _, thing := range left[kind] {
+			c.wrong("left: %s: %s", kind, thing)
+		}
+	}
 	return took
 }
 

@@ -3,12 +3,14 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
 	"slices"
 	"strings"
-	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // listSockets lists the named unix sockets of the node's network namespace. The processes of pods have theirs in it,
@@ -31,7 +33,8 @@ func (n *Node) listSockets(context.Context) ([]string, error) {
 }
 
 // listLocks lists the file locks of the node's processes but containerd's, by the file; one that has no name is listed
-// by its inode.
+// by its device and inode. The process of a lock is who took it, and may be gone: then it is a lock of those that have
+// the file open.
 func (n *Node) listLocks(context.Context) ([]string, error) {
 	text, err := os.ReadFile("/proc/locks")
 	if err != nil {
@@ -41,6 +44,10 @@ func (n *Node) listLocks(context.Context) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
+	open := map[string]string{}
+	for _, p := range ours {
+		addOpenFiles(open, p.PID)
+	}
 	var found []string
 	for line := range strings.Lines(string(text)) {
 		fields := strings.Fields(line) // proc_locks(5): 1: FLOCK ADVISORY WRITE pid major:minor:inode start end
@@ -48,28 +55,27 @@ func (n *Node) listLocks(context.Context) ([]string, error) {
 			continue
 		}
 		owned := slices.ContainsFunc(ours, func(p Process) bool { return fmt.Sprint(p.PID) == fields[4] })
-		if owned {
-			found = append(found, fields[1]+" "+lockedFile(fields[4], fields[5]))
+		if name, is := open[fields[5]]; is || owned {
+			found = append(found, fields[1]+" "+cmp.Or(name, fields[5]))
 		}
 	}
 	return found, nil
 }
 
-// lockedFile is the file of a lock as the process names it that holds it.
-func lockedFile(pid, file string) string {
-	dir := "/proc/" + pid + "/fd/"
+// addOpenFiles adds the names of what a process has open, by device and inode as proc_locks(5) writes them.
+func addOpenFiles(open map[string]string, pid int) {
+	dir := fmt.Sprintf("/proc/%d/fd/", pid)
 	entries, err := os.ReadDir(dir)
 	if err != nil {
-		return file // the process has just ended
+		return // it has just ended
 	}
 	for _, e := range entries {
-		var info syscall.Stat_t
-		if err := syscall.Stat(dir+e.Name(), &info); err != nil || !strings.HasSuffix(file, fmt.Sprintf(":%d", info.Ino)) {
+		var info unix.Stat_t
+		if unix.Stat(dir+e.Name(), &info) != nil {
 			continue
 		}
 		if name, err := os.Readlink(dir + e.Name()); err == nil {
-			return name
+			open[fmt.Sprintf("%02x:%02x:%d", unix.Major(info.Dev), unix.Minor(info.Dev), info.Ino)] = name
 		}
 	}
-	return file
 }
