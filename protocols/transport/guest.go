@@ -23,6 +23,8 @@ type GuestOptions struct {
 // concurrent use.
 type Guest struct {
 	report func(error)
+	// bound is told of each AF_VSOCK port once it listens: tests wait for that.
+	bound func(port uint32)
 
 	// mu guards what follows.
 	mu       sync.Mutex
@@ -44,6 +46,7 @@ func NewGuest(opts GuestOptions) *Guest {
 	}
 	return &Guest{
 		report:   report,
+		bound:    func(uint32) {},
 		ports:    make(map[uint32]*listener),
 		watchers: make(map[*watcher]struct{}),
 	}

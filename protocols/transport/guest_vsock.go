@@ -46,6 +46,7 @@ func (g *Guest) serveVsockPort(ctx context.Context, l *listener, peer uint32) {
 		g.report(fmt.Errorf("listen on AF_VSOCK port %d: %w", l.port, err))
 		return
 	}
+	g.bound(l.port)
 	over := make(chan struct{})
 	defer close(over)
 	// It ends with the call.

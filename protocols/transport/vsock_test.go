@@ -6,10 +6,13 @@ import (
 	"context"
 	"errors"
 	"net"
+	"os"
 	"testing"
 
 	"github.com/mdlayher/vsock"
 	"golang.org/x/sys/unix"
+
+	"github.com/katapod/katapod/integration/leaktest"
 )
 
 // startVsock serves over the kernel's vsock loopback.
@@ -41,21 +44,21 @@ func startVsock(t *testing.T, peer uint32) *Guest {
 	return g
 }
 
-// Ports that no program of a machine under test should use.
-const vsockPort = 0x6b617461
+// vsockPort and the one above are this process's: all of a machine have one set of ports.
+func vsockPort() uint32 { return 0x6b000000 + 2*uint32(os.Getpid()) }
 
 func TestVsock(t *testing.T) {
 	g := startVsock(t, vsock.Local)
 	v := NewVsock(vsock.Local)
 	t.Cleanup(func() { _ = v.Close() })
-	serve(t, g, vsockPort, echo)
-	c := dial(t, v, vsockPort)
+	serve(t, g, vsockPort(), echo)
+	c := dial(t, v, vsockPort())
 	exchange(t, c, "hello")
 	_ = v.Close()
 	if _, err := c.Read(make([]byte, 1)); err == nil {
 		t.Error("the stream outlives its dialer")
 	}
-	if _, err := v.Dial(testContext(t), vsockPort); !errors.Is(err, net.ErrClosed) {
+	if _, err := v.Dial(testContext(t), vsockPort()); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("a Dial after Close gave %v", err)
 	}
 }
@@ -63,10 +66,10 @@ func TestVsock(t *testing.T) {
 // TestVsockOnlyTheHost refuses streams that come from within.
 func TestVsockOnlyTheHost(t *testing.T) {
 	g := startVsock(t, vsock.Host)
-	serve(t, g, vsockPort, echo)
+	serve(t, g, vsockPort(), echo)
 	v := NewVsock(vsock.Local)
 	t.Cleanup(func() { _ = v.Close() })
-	c := dial(t, v, vsockPort)
+	c := dial(t, v, vsockPort())
 	_, _ = c.Write([]byte("x"))
 	if n, err := c.Read(make([]byte, 1)); err == nil {
 		t.Errorf("%d bytes came back", n)
@@ -76,7 +79,7 @@ func TestVsockOnlyTheHost(t *testing.T) {
 func TestVsockRefused(t *testing.T) {
 	startVsock(t, vsock.Local)
 	v := NewVsock(vsock.Local)
-	mustTimeOut(t, v, vsockPort+1, "connection refused: nothing listens on guest port")
+	mustTimeOut(t, v, vsockPort()+1, "connection refused: nothing listens on guest port")
 }
 
 // TestVsockPorts opens and closes ports before and while they are served.
@@ -88,33 +91,34 @@ func TestVsockPorts(t *testing.T) {
 	}
 	_ = unix.Close(fd)
 	g := NewGuest(GuestOptions{Report: func(err error) { t.Error("guest:", err) }})
-	before := serve(t, g, vsockPort, echo)
+	bound := make(chan uint32, 2)
+	g.bound = func(port uint32) { bound <- port }
+	before := serve(t, g, vsockPort(), echo)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- g.ServeVsock(ctx) }()
-	during := serve(t, g, vsockPort+1, echo)
-	awaitVsock(t, vsockPort, true)
-	awaitVsock(t, vsockPort+1, true)
+	during := serve(t, g, vsockPort()+1, echo)
+	if a, b := leaktest.Receive(t, bound), leaktest.Receive(t, bound); a+b != 2*vsockPort()+1 {
+		t.Errorf("ports %d and %d listen", a, b)
+	}
 	_ = before.Close()
-	awaitVsock(t, vsockPort, false)
+	awaitFree(t, vsockPort())
 	cancel()
 	if err := <-done; !errors.Is(err, context.Canceled) {
 		t.Errorf("serving ended with %v", err)
 	}
-	awaitVsock(t, vsockPort+1, false)
+	awaitFree(t, vsockPort()+1)
 	_ = during.Close()
 }
 
-// awaitVsock waits until an AF_VSOCK port is taken, or free.
-func awaitVsock(t *testing.T, port uint32, taken bool) {
+// awaitFree waits until nobody has an AF_VSOCK port, which nobody takes any more.
+func awaitFree(t *testing.T, port uint32) {
 	t.Helper()
 	ctx := testContext(t)
 	for b := (backoff{}); ; {
 		l, err := vsock.ListenContextID(unix.VMADDR_CID_ANY, port, nil)
 		if err == nil {
 			_ = l.Close()
-		}
-		if (err != nil) == taken {
 			return
 		}
 		if cause := b.wait(ctx); cause != nil {
