@@ -17,8 +17,9 @@ const (
 	// waits for disks and mounts file systems.
 	Create = 60 * time.Second
 	// Request bounds all calls that change the guest and for which there is no reason
-	// to differ.
-	Request = 30 * time.Second
+	// to differ. It is as long as a guest that answers nothing counts as alive: of 20
+	// that start at once on two busy processors, one took 30 s for its interface.
+	Request = LivenessMisses * (LivenessInterval + LivenessAnswer)
 	// Unplug bounds the guest's letting go of a device: some controllers give people
 	// five seconds to think better of it.
 	Unplug = 60 * time.Second
