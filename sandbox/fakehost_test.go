@@ -128,7 +128,11 @@ func (h *fakeHost) drivers(vm *fakeVM) Drivers {
 
 type fakeCgroup struct{ h *fakeHost }
 
-func (fakeCgroup) Add(int) error                   { return nil }
+func (c fakeCgroup) Add(int) error {
+	c.h.mu.Lock()
+	defer c.h.mu.Unlock()
+	return c.h.fail["join"]
+}
 func (fakeCgroup) Stat() (hostcgroup.Stats, error) { return hostcgroup.Stats{}, nil }
 func (c fakeCgroup) Update(l hostcgroup.Limits) error {
 	c.h.mu.Lock()

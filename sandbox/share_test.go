@@ -313,3 +313,21 @@ func TestShareThatFailsForAnotherReason(t *testing.T) {
 		}
 	}
 }
+
+// A process that is killed before it is in the pod's cgroup is not the cgroup's fault: whoever started it notices.
+func TestProcessThatEndsBeforeItIsInTheCgroup(t *testing.T) {
+	f := newFixture(t, sharesSoon, func(o *Options) { o.Config.Runtime.SandboxCgroupOnly = false })
+	f.host.failAt("join", fmt.Errorf("write cgroup.procs: %w", syscall.ESRCH))
+	if err := f.pod.Start(background); err != nil {
+		t.Errorf("a pod whose daemon is gone already: %v", err)
+	}
+	if err := f.pod.Stop(background); err != nil {
+		t.Error(err)
+	}
+	f = newFixture(t, sharesSoon, func(o *Options) { o.Config.Runtime.SandboxCgroupOnly = false })
+	f.host.failAt("join", syscall.EPERM)
+	var failed *Failure
+	if err := f.pod.Start(background); !errors.As(err, &failed) || failed.Code != failure.CgroupFailed {
+		t.Errorf("a cgroup that cannot be joined: %v", err)
+	}
+}

@@ -9,6 +9,8 @@ import (
 	"io/fs"
 	"os"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/katapod/katapod/sandbox/failure"
 	"github.com/katapod/katapod/sandbox/hostcgroup"
 	"github.com/katapod/katapod/sandbox/sizing"
@@ -71,7 +73,7 @@ func (s *Sandbox) adopt(pid int) error {
 	if group == nil {
 		return nil
 	}
-	if err := group.Add(pid); err != nil {
+	if err := group.Add(pid); err != nil && !errors.Is(err, unix.ESRCH) { // gone, as above
 		return failure.With(failure.CgroupFailed, fmt.Errorf("put process %d in the pod's cgroup: %w", pid, err))
 	}
 	return nil

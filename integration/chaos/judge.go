@@ -26,7 +26,8 @@ func (c *cycle) judgeLife(err error) {
 		return
 	case !c.isHit():
 		c.wrong("before anything was done: %v", err)
-	case c.plan.fault.effect == passes || c.survived() || c.plan.fault.effect == ends && !c.wasHit():
+	case c.plan.fault.effect == ends && c.tried():
+	case c.plan.fault.effect == passes || c.survived() || c.plan.fault.effect == ends:
 		c.wrong("a pod that is to live on: %v", err)
 	case c.plan.fault.effect == crashes && !errors.Is(err, errInterrupted):
 		c.wrong("beside the engine's death: %v", err)
@@ -41,6 +42,13 @@ func (c *cycle) isHit() bool {
 	default:
 		return false
 	}
+}
+
+// tried waits until a strike that has begun is done: what it hits may end before, and calls fail. It tells whether it has
+// had an effect.
+func (c *cycle) tried() bool {
+	<-c.hit.done
+	return c.wasHit()
 }
 
 // judgeDeath looks at what everybody is told of a pod that was struck dead while it ran.
