@@ -116,7 +116,11 @@ func (h *fakeHost) drivers(vm *fakeVM) Drivers {
 			}
 			h.served = c
 			h.share = &fakeShare{host: h, dir: c.Dir, done: make(chan struct{})}
-			return h.share, c.Spawned(os.Getppid())
+			if err := c.Spawned(os.Getppid()); err != nil {
+				h.share.end(err)
+				return nil, err
+			}
+			return h.share, nil
 		},
 		Mounts:      fakeMounts{h},
 		Facts:       storage.Host{},
