@@ -29,9 +29,15 @@ type Container struct {
 	// resolvConf is the host's file that is the container's resolv.conf; empty
 	// when it has another.
 	resolvConf string
-	init       *Process
-	pid        pidMode // guarded by the sandbox's lock
-	counted    counted
+	// lastMessage is the host's file for what the container says last, see tell.
+	lastMessage string
+	init        *Process
+	pid         pidMode // guarded by the sandbox's lock
+	counted     counted
+
+	// telling guards told, what was written to lastMessage; nothing is taken under it.
+	telling sync.Mutex
+	told    string
 
 	// mu guards what follows. It is not held during a call to the guest.
 	mu      sync.Mutex

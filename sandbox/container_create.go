@@ -60,7 +60,7 @@ func (s *Sandbox) CreateContainer(ctx context.Context, o ContainerOptions) (*Con
 	}
 	c := newContainer(s, o.ID, o.Bundle)
 	c.hooked = hooksOf(o)
-	c.resolvConf = resolvConfOf(o.Spec)
+	c.resolvConf, c.lastMessage = resolvConfOf(o.Spec), lastMessageOf(o.Spec)
 	c.allowed = sizing.FromSpec(o.Spec)
 	c.init.launch = c.launchInit
 	c.init.terminal = o.Terminal

@@ -73,12 +73,15 @@ func (s *Sandbox) died(cause error) {
 		return
 	}
 	s.state = to
-	s.failure = s.newFailure(failure.StepRunning, cause)
+	f := s.newFailure(failure.StepRunning, cause)
+	s.failure = f
 	s.mu.Unlock()
+	torn := s.torn()
+	s.tell(f, torn) // before anybody hears of the end
 	s.killAll()
 	// Both are the pod's, and end within their timeouts; bury closes done.
 	go s.hush()
-	go s.bury()
+	go s.bury(torn)
 }
 
 // hush ends the output of a pod that died, after what may still be on its way. It
@@ -106,13 +109,15 @@ func (s *Sandbox) killAll() {
 	}
 }
 
-// bury releases a pod that died.
-func (s *Sandbox) bury() {
+// bury releases a pod that died, and tells the containers that were torn away once more,
+// since the cause is known for sure by now.
+func (s *Sandbox) bury(torn []*Container) {
 	f := s.explain(context.Background(), failure.StepRunning, context.Cause(s.life.ctx))
 	s.mu.Lock()
 	s.failure = f
 	s.mu.Unlock()
 	s.log.WithError(f).Error("the pod died")
+	s.tell(f, torn)
 	s.report(f)
 	s.end(context.Background())
 }

@@ -106,11 +106,14 @@ func (s *soak) sampleShim(ctx context.Context, into map[string]float64) (err err
 			return err
 		}
 	}
-	if strings.HasPrefix(s.handler, "kata") {
+	if s.isVM() {
 		into[shimRoutines], err = s.goroutines(ctx)
 	}
 	return err
 }
+
+// isVM tells whether the pods have guests, and shims of ours.
+func (s *soak) isVM() bool { return strings.HasPrefix(s.handler, "kata") }
 
 // goroutines has the shim log all of its goroutines, as SIGUSR1 asks for, and counts them.
 func (s *soak) goroutines(ctx context.Context) (float64, error) {

@@ -20,7 +20,7 @@ func (s *soak) report() error {
 	var grown []error
 	for _, r := range rules() {
 		if len(s.series[r.name]) == 0 {
-			continue // runc's shim does not tell of its goroutines
+			continue // under runc there is no guest, and the shim does not tell of its goroutines
 		}
 		v := judge(r, s.series[r.name], s.peaks[r.name])
 		all = append(all, v)

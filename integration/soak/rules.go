@@ -28,7 +28,7 @@ const (
 	kib       = 1.0
 	heapLimit = 24 * kib
 	heapNoise = 512 * kib
-	whyHeap   = "after a forced collection; some 15 KiB for each pod, with its two containers, are what containerd was seen to take so far; -handler runc-erofs compares"
+	whyHeap   = "after a forced collection; containerd itself keeps up to 15 KiB for each pod with its two containers, under runc no less (-handler runc-erofs)"
 
 	anonLimit = 16 * kib
 	anonNoise = 1024 * kib

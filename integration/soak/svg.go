@@ -80,8 +80,8 @@ func (c chart) draw(b *strings.Builder) {
 		class = "bad"
 	}
 	fmt.Fprintf(b, `<text class="title" x="%d" y="14">%s</text>`+"\n", marginLeft, html.EscapeString(c.name))
-	fmt.Fprintf(b, `<text class="%s" x="%d" y="28">%+.2f %s per 100 pods, limit %g</text>`+"\n",
-		class, marginLeft, 100*c.line.slope, c.unit, 100*c.limit)
+	fmt.Fprintf(b, `<text class="%s" x="%d" y="28">%s per 100 pods, limit %g</text>`+"\n",
+		class, marginLeft, strings.TrimSpace(fmt.Sprintf("%+.2f %s", 100*c.line.slope, c.unit)), 100*c.limit)
 	fmt.Fprintf(b, `<rect class="frame" x="%d" y="%d" width="%d" height="%d"/>`+"\n", marginLeft, marginTop,
 		chartWidth-marginLeft-marginRight, chartHeight-marginTop-marginBottom)
 	for _, v := range []float64{c.low, c.high} {

@@ -79,6 +79,8 @@ const (
 	// LastWords bounds the wait for what a process that has ended, or is about to,
 	// still has to say on its sockets, and for what undoes half of a hot-plug.
 	LastWords = time.Second
+	// LastMessage bounds the writing of why a pod died to the files that an engine reads.
+	LastMessage = 200 * time.Millisecond
 	// DrainLog bounds the wait for the rest of standard error after a process ended,
 	// in case a stray child holds it open.
 	DrainLog = time.Second
