@@ -92,10 +92,11 @@ func (c *Container) leaveMessage(text string) error {
 		return nil
 	}
 	text = text[:min(len(text), messageLimit)]
-	if err := f.Truncate(0); err != nil {
+	// Never empty meanwhile: it may be read now.
+	if _, err := f.WriteAt([]byte(text), 0); err != nil {
 		return fmt.Errorf("write the container's last message: %w", err)
 	}
-	if _, err := f.WriteAt([]byte(text), 0); err != nil {
+	if err := f.Truncate(int64(len(text))); err != nil {
 		return fmt.Errorf("write the container's last message: %w", err)
 	}
 	c.told = text
