@@ -96,6 +96,8 @@ func pauses() []fault {
 // shortages are of all that a host can have too little of.
 func shortages() []fault {
 	dying := append(ofVMM(), "host-oom", "host-exhausted")
+	// What a shim starts has its limits, and says in words of its own what it lacks.
+	inherited := []string{"host-exhausted", "vmm-failed", "share-failed"}
 	return []fault{
 		{name: "no-netns", effect: refuses, points: between("start/netns", "stop/pod"), needsBundle: true, strike: removeNetNS,
 			codes: []string{"network-failed"}},
@@ -105,13 +107,13 @@ func shortages() []fault {
 		{name: "full-state", effect: refuses, points: everywhere(), strike: fillState, lift: emptyState, codes: []string{"host-exhausted"}},
 		{name: "full-run", effect: refuses, points: everywhere(), strike: fillRun, lift: emptyRun, codes: []string{"host-exhausted"}},
 		{name: "full-roots", effect: refuses, points: everywhere(), strike: fillRoots, lift: emptyRoots, codes: []string{"host-exhausted"}},
-		{name: "no-files-shim", effect: refuses, points: everywhere(), strike: exhaustFiles, lift: returnFiles, codes: []string{"host-exhausted"}},
+		{name: "no-files-shim", effect: refuses, points: everywhere(), strike: exhaustFiles, lift: returnFiles, codes: inherited},
 		{name: "no-files-vmm", effect: refuses, points: withVMM(), strike: exhaustVMMFiles, lift: returnFiles,
 			codes: append(ofVMM(), "share-failed", "network-failed")},
 		{name: "no-files-share", effect: refuses, points: withShare(), needsShare: true, strike: exhaustVirtiofsdFiles, lift: returnFiles,
 			codes: []string{"virtiofsd-died", "share-failed"}},
 		{name: "no-memory-shim", effect: refuses, points: everywhere(), strike: exhaustShimMemory, lift: returnMemory,
-			codes: []string{"host-exhausted"}},
+			codes: inherited},
 		{name: "no-memory-vmm", effect: refuses, points: withVMM(), strike: exhaustVMMMemory, lift: returnMemory, codes: dying},
 		{name: "no-memory-pod", effect: refuses, points: withVMM(), strike: exhaustPodMemory, codes: append(dying, "virtiofsd-died")},
 	}

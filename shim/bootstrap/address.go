@@ -36,13 +36,17 @@ func socketAddress(p Params, namespace, pod string) (string, error) {
 	if dir == "" {
 		dir = defaultSocketDir
 	}
-	name := sha256.Sum256([]byte(filepath.Join(p.GRPCAddress, namespace, pod)))
-	path := filepath.Join(dir, fmt.Sprintf("%x", name))
+	path := filepath.Join(dir, socketName(p.GRPCAddress, namespace, pod))
 	if len(path) > maxSocketPath {
 		return "", fmt.Errorf("the path of the shim's socket, %s, is longer than %d bytes; "+
 			"set a shorter socket_dir in containerd's shim manager: %w", path, maxSocketPath, errdefs.ErrInvalidArgument)
 	}
 	return scheme + path, nil
+}
+
+// socketName is the name of the pod's socket in its directory, and of its claim.
+func socketName(engine, namespace, pod string) string {
+	return fmt.Sprintf("%x", sha256.Sum256([]byte(filepath.Join(engine, namespace, pod))))
 }
 
 func socketPath(address string) string { return strings.TrimPrefix(address, scheme) }

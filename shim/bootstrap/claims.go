@@ -4,6 +4,7 @@ package bootstrap
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -85,6 +86,29 @@ func (c claims) sweep() error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// removeDead removes the socket of a pod's shim, which is about to be gone: where the
+// engine has taken the bundle away, the claim alone tells of it. A shim that goes on
+// answering keeps it.
+func (c claims) removeDead(ctx context.Context, name string) error {
+	path, err := os.Readlink(filepath.Join(c.dir, name))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("look for the shim's socket: %w", err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeouts.ShimGrace)
+	defer cancel()
+	for look := time.Millisecond; answers(scheme + path); look = min(2*look, timeouts.Answers) {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(look):
+		}
+	}
+	return c.removeSocket(scheme + path)
 }
 
 // removeSocket removes the file of a socket and its claim; what is gone is no error.

@@ -3,9 +3,12 @@
 package bootstrap
 
 import (
+	"context"
+	"net"
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 )
 
 // A shim that was killed before its engine was connected to it is forgotten by the engine: the next pod that ends
@@ -62,6 +65,47 @@ func TestSocketsOfForgottenShimsAreSwept(t *testing.T) {
 	}
 	if err := (claims{filepath.Join(sockets, "missing")}).sweep(); err != nil {
 		t.Errorf("where there never was a shim: %v", err)
+	}
+}
+
+// The engine may take the bundle away before the shim is quite dead: the delete action waits for that, by the claim.
+func TestSocketOfAShimThatIsDying(t *testing.T) {
+	sockets, err := os.MkdirTemp("/tmp", "kp") // t.TempDir is too long for a socket below it
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(sockets)
+	c := claims{t.TempDir()}
+	name := socketName("/c.sock", "ns", "pod")
+	address, err := socketAddress(Params{GRPCAddress: "/c.sock", SocketDir: sockets}, "ns", "pod")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var shim *net.UnixListener
+	err = c.around(address, func() (err error) {
+		shim, err = bind(address)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer shim.Close()
+	shim.SetUnlinkOnClose(false)
+	alive, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	if err := c.removeDead(alive, name); err != nil || names(t, sockets) == "" {
+		t.Errorf("the socket of a shim that lives: %v, left are %q", err, names(t, sockets))
+	}
+	removed := make(chan error, 1)
+	go func() { removed <- c.removeDead(t.Context(), name) }()
+	if err := shim.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-removed; err != nil || names(t, sockets)+names(t, c.dir) != "" {
+		t.Errorf("the socket of a shim that died: %v, left are %q and %q", err, names(t, sockets), names(t, c.dir))
+	}
+	if err := c.removeDead(t.Context(), name); err != nil {
+		t.Errorf("a socket that is gone: %v", err)
 	}
 }
 

@@ -4,6 +4,7 @@ package bootstrap
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -80,7 +81,8 @@ func (b Binary) delete(ctx context.Context, inv Invocation, stdout io.Writer) er
 	if err != nil {
 		return err
 	}
-	if err := (claims{claimsDir}).sweep(); err != nil {
+	all := claims{claimsDir}
+	if err := errors.Join(all.removeDead(ctx, socketName(inv.Address, inv.Namespace, inv.ID)), all.sweep()); err != nil {
 		fmt.Fprintf(os.Stderr, "the next pod that ends tries again: %v\n", err)
 	}
 	return write(stdout, exit)
