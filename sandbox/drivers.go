@@ -17,7 +17,7 @@ import (
 
 // Drivers are a pod's seams to the host. [DefaultDrivers] gives the real ones;
 // all fields
-// but Templates are needed.
+// but Templates and EnterStart are needed.
 type Drivers struct {
 	// Check finds what can be known to be wrong before anything is acquired.
 	Check func(config.Config) error
@@ -26,6 +26,9 @@ type Drivers struct {
 	// UserClaims is the directory of the claims of users for VMMs, one for all pods of
 	// the host.
 	UserClaims string
+	// EnterStart waits for a place among the pods of the host that start, until its
+	// context ends; nil lets all start at once. The place is given back by leave.
+	EnterStart func(context.Context) (leave func(), err error)
 	// Templates are the saved VMs that pods can start from; nil for none.
 	Templates Templates
 	// NewCgroup makes the pod's cgroup; RemoveCgroup removes one by its path

@@ -17,6 +17,7 @@ import (
 	"github.com/katapod/katapod/sandbox/config"
 	"github.com/katapod/katapod/sandbox/hostcgroup"
 	"github.com/katapod/katapod/sandbox/storage"
+	"github.com/katapod/katapod/sandbox/turnstile"
 )
 
 // DefaultDrivers are the real ones, with the VMM that the configuration names.
@@ -38,6 +39,7 @@ func hostDrivers() Drivers {
 	return Drivers{
 		Check:        checkFiles,
 		UserClaims:   userClaims,
+		EnterStart:   turnstile.New(startPlaces, startsAtOnce()).Enter,
 		NewCgroup:    newHostCgroup,
 		RemoveCgroup: removeHostCgroup,
 		KillCgroup:   killHostCgroup,

@@ -20,6 +20,7 @@ type parts struct {
 	bounds sizing.Bounds
 	size   sizing.Size
 	origin Origin
+	leave  func() // gives the pod's place among those that start back, see takePlace
 	// template is what the VM is cloned from, nil for one that boots;
 	// beginTemplate has one made, once.
 	template      *template.Template

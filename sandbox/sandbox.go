@@ -158,6 +158,7 @@ func (s *Sandbox) Start(ctx context.Context) error {
 		return err
 	}
 	defer s.releaseTemplate()
+	defer s.leavePlace()
 	began := time.Now()
 	s.runner.timeline.start(began)
 	running, cancel := s.life.during(ctx, s.startTimeout())

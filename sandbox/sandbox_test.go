@@ -72,7 +72,7 @@ func TestPodComesUpAndLeavesNothing(t *testing.T) {
 
 func TestTimelineNamesEveryStep(t *testing.T) {
 	f := startedFixture(t, sharesSoon)
-	want := []string{StepCheck, StepTemplate, StepCgroup, StepNetNS, StepDirectory, StepNetwork, StepShare, StepClone, StepVM, StepAgent, StepGuestNetwork, StepGuestSandbox}
+	want := []string{StepCheck, StepPlace, StepTemplate, StepCgroup, StepNetNS, StepDirectory, StepNetwork, StepShare, StepClone, StepVM, StepAgent, StepGuestNetwork, StepGuestSandbox}
 	var got []string
 	for _, s := range f.pod.Timeline() {
 		got = append(got, s.Name)

@@ -15,6 +15,7 @@ import (
 // Names of the start-up steps, in order. Timelines and failures carry them.
 const (
 	StepCheck        = "check"
+	StepPlace        = "place"
 	StepTemplate     = "template"
 	StepCgroup       = "cgroup"
 	StepNetNS        = "netns"
@@ -44,6 +45,7 @@ type step struct {
 func (s *Sandbox) stages() [][]step {
 	return [][]step{
 		{{StepCheck, s.check, nil}},
+		{{StepPlace, s.takePlace, nil}},
 		{{StepTemplate, s.chooseOrigin, nil}},
 		{
 			{StepCgroup, s.startCgroup, s.undoCgroup},

@@ -21,6 +21,13 @@ const (
 	// StopVM bounds the kill of the VMM. It is half of Release, so that something is
 	// left for the rest.
 	StopVM = Release / 2
+	// Place bounds the wait for a place among the pods that start at once. It is a
+	// courtesy: a pod that has none by then starts all the same, and has most of [Start]
+	// left.
+	Place = 30 * time.Second
+	// PlaceLook spaces the looks for the place of a process that died, which nobody is
+	// told of; one that is given back is an event.
+	PlaceLook = time.Second
 	// Cleanup bounds a clean-up by the ledger, which has nothing to ask the guest. The
 	// delete action gives it far less, and has it done again behind its back.
 	Cleanup = Release
