@@ -36,14 +36,14 @@ type form struct {
 // Write replaces the file at path, so that a reader sees all of it or nothing. Its
 // directory has to be there.
 func (r *Report) Write(path string) error {
-	about := Explain(r.Code)
+	about, said := Explain(r.Code), r.texts()
 	var text bytes.Buffer
 	encoder := json.NewEncoder(&text)
 	encoder.SetEscapeHTML(false)
 	encoder.SetIndent("", "  ")
 	err := encoder.Encode(form{
 		Pod: r.Pod, Namespace: r.Namespace, Step: r.Step, Code: r.Code, Meaning: about.Meaning, Remedy: about.Remedy,
-		Cause: headLine(r.cause(), fileText), Console: Clean(r.Console, fileText), VMMLog: Clean(r.VMMLog, fileText), At: r.At,
+		Cause: said.cause, Console: said.console, VMMLog: said.log, At: r.At,
 	})
 	if err != nil {
 		return fmt.Errorf("encode the failure report %s: %w", path, err)

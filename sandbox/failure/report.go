@@ -50,8 +50,10 @@ func (r *Report) Error() string {
 	} else {
 		b.WriteString("did not start: step " + r.Step)
 	}
-	fmt.Fprintf(&b, ": %s [%s]; %s", headLine(r.cause(), lineCause), r.Code, r.Code.Remedy())
-	for _, tail := range [...]struct{ whose, text string }{{"guest's console", r.Console}, {"VMM's log", r.VMMLog}} {
+	// Of what the file has, so that one who reads that says the same.
+	t := r.texts()
+	fmt.Fprintf(&b, ": %s [%s]; %s", headLine(t.cause, lineCause), r.Code, r.Code.Remedy())
+	for _, tail := range [...]struct{ whose, text string }{{"guest's console", t.console}, {"VMM's log", t.log}} {
 		if text := oneLine(tail.text, lineTail); text != "" {
 			fmt.Fprintf(&b, "; the %s ends: %q", tail.whose, text)
 		}
@@ -62,11 +64,15 @@ func (r *Report) Error() string {
 // Unwrap gives the cause.
 func (r *Report) Unwrap() error { return r.Cause }
 
-func (r *Report) cause() string {
-	if r.Cause == nil {
-		return ""
+// texts are what a guest may have said, in full and fit to be shown.
+type texts struct{ cause, console, log string }
+
+func (r *Report) texts() texts {
+	t := texts{console: Clean(r.Console, fileText), log: Clean(r.VMMLog, fileText)}
+	if r.Cause != nil {
+		t.cause = headLine(r.Cause.Error(), fileText)
 	}
-	return r.Cause.Error()
+	return t
 }
 
 // headLine is the beginning of a text, in one line. A cause begins with what was
