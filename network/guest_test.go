@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/katapod/katapod/integration/leaktest"
 )
 
 // guest stands in for a VM behind a TAP: it answers ARP requests, neighbour
@@ -50,7 +52,7 @@ func startGuestAs(t *testing.T, f *os.File, hw net.HardwareAddr) *guest {
 	go g.run(t)
 	t.Cleanup(func() {
 		_ = f.SetReadDeadline(time.Unix(1, 0))
-		<-g.done
+		leaktest.Receive(t, g.done)
 	})
 	return g
 }

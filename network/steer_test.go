@@ -15,6 +15,8 @@ import (
 
 	"github.com/containerd/errdefs"
 	"golang.org/x/sys/unix"
+
+	"github.com/katapod/katapod/integration/leaktest"
 )
 
 // loopbacks are the addresses that are steered.
@@ -52,7 +54,7 @@ func steer(t *testing.T, ns *namespace) net.Listener {
 	}()
 	t.Cleanup(func() {
 		_ = l.Close()
-		<-served
+		leaktest.Receive(t, served)
 	})
 	return l
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/containerd/ttrpc"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/katapod/katapod/integration/leaktest"
 	"github.com/katapod/katapod/protocols/agentpb"
 )
 
@@ -57,7 +58,7 @@ func connect(t *testing.T, ctx context.Context, server *ttrpc.Server) *ttrpc.Cli
 	go func() { done <- server.Serve(ctx, l) }()
 	t.Cleanup(func() {
 		_ = server.Close()
-		if err := <-done; err != nil && !errors.Is(err, ttrpc.ErrServerClosed) {
+		if err := leaktest.Receive(t, done); err != nil && !errors.Is(err, ttrpc.ErrServerClosed) {
 			t.Error(err)
 		}
 	})

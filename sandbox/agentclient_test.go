@@ -13,6 +13,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/katapod/katapod/integration/leaktest"
 	"github.com/katapod/katapod/protocols/agentpb"
 )
 
@@ -32,7 +33,7 @@ func TestAskWordsDeadlines(t *testing.T) {
 	defer func() {
 		client.close()
 		l.end(errStopped)
-		<-served
+		leaktest.Receive(t, served)
 	}()
 	stats := func(timeout time.Duration) string {
 		t.Helper()
@@ -47,9 +48,8 @@ func TestAskWordsDeadlines(t *testing.T) {
 	if got := stats(time.Minute); !strings.Contains(got, "the agent says") || !strings.Contains(got, "no device appeared within 10s") {
 		t.Errorf("what the agent said is %q", got)
 	}
-	hangs := agent.hangAt("StatsContainer")
+	agent.hangAt("StatsContainer")
 	if got := stats(50 * time.Millisecond); !strings.Contains(got, "the agent did not answer within 50ms") {
 		t.Errorf("what a silent agent did is %q", got)
 	}
-	<-hangs
 }

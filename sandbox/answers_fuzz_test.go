@@ -12,6 +12,7 @@ import (
 	"github.com/containerd/ttrpc"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/katapod/katapod/integration/leaktest"
 	"github.com/katapod/katapod/protocols/agentpb"
 	"github.com/katapod/katapod/protocols/guard"
 )
@@ -72,7 +73,7 @@ func FuzzAnswers(f *testing.F) {
 		}
 		a.close()
 		_ = far.Close()
-		<-lost
+		leaktest.Receive(t, lost)
 		l.end(errStopped)
 		if took := time.Since(began); took > limit/2 {
 			t.Fatalf("the calls took %s", took)

@@ -16,7 +16,7 @@ import (
 // becomes waits for something that follows a change of the namespace.
 func becomes(t *testing.T, what string, is func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(30 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for wait := time.Millisecond; !is(); wait = min(2*wait, 50*time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("%s: it did not become so", what)

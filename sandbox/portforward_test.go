@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/katapod/katapod/integration/leaktest"
 	"github.com/katapod/katapod/network"
 	"github.com/katapod/katapod/protocols/forward"
 	"github.com/katapod/katapod/protocols/transport"
@@ -130,7 +131,7 @@ func TestForwardNamesThePort(t *testing.T) {
 	})
 	c := f.dial() // it lasts until the agent breaks off
 	_, want, _ := net.SplitHostPort(c.RemoteAddr().String())
-	if got := strconv.Itoa(int(<-asked)); got != want {
+	if got := strconv.Itoa(int(leaktest.Receive(t, asked))); got != want {
 		t.Errorf("port %s was asked for, want %s", got, want)
 	}
 	close(breakOff)

@@ -282,7 +282,7 @@ func TestOOMEvents(t *testing.T) {
 		case <-time.After(5 * time.Second):
 			t.Fatal("nobody asks for OOM events")
 		}
-		if got := <-f.pod.OOMEvents(); got != id {
+		if got := leaktest.Receive(t, f.pod.OOMEvents()); got != id {
 			t.Errorf("OOM in %s, want %s", got, id)
 		}
 	}

@@ -15,8 +15,28 @@ import (
 
 // checkLoad has a process of the container count for a while, and compares what
 // the container used with what the shell says of itself. What the pod used is in
-// the form of the host's cgroups.
+// the form of the host's cgroups. What a busy machine adds to one measurement is not
+// in the next.
 func checkLoad(t *testing.T, pod *Sandbox, c *Container) {
+	t.Helper()
+	const most = 5
+	for try := 1; ; try++ {
+		container, process, host := measureLoad(t, pod, c)
+		if host <= 0 {
+			t.Errorf("the pod used %v on the host meanwhile", time.Duration(host))
+		}
+		t.Logf("the container used %v, its process %v", time.Duration(container), time.Duration(process))
+		if math.Abs(container-process) <= process/10 {
+			return
+		}
+		if try == most {
+			t.Fatalf("the container used %v by its counters and %v by the process's own", time.Duration(container), time.Duration(process))
+		}
+	}
+}
+
+// measureLoad is what the container, a process in it and the pod on the host used, in ns.
+func measureLoad(t *testing.T, pod *Sandbox, c *Container) (container, process, host float64) {
 	t.Helper()
 	used := func() float64 {
 		s, err := c.Stats(background)
@@ -25,7 +45,7 @@ func checkLoad(t *testing.T, pod *Sandbox, c *Container) {
 		}
 		return float64(s.GetCgroupStats().GetCpuStats().GetCpuUsage().GetTotalUsage())
 	}
-	container, host := used(), hostUsage(t, pod)
+	containerBefore, hostBefore := used(), hostUsage(t, pod)
 	p, err := c.Exec(background, ExecOptions{ID: "load", Stdout: true, Process: &specs.Process{
 		Args: []string{"sh", "-c", "i=0; while [ $i -lt 40000 ]; do i=$((i+1)); done; cat /proc/$$/schedstat"}, Cwd: "/", Env: []string{"PATH=/bin"},
 	}})
@@ -42,15 +62,11 @@ func checkLoad(t *testing.T, pod *Sandbox, c *Container) {
 	if code := wait(t, p); code != 0 {
 		t.Errorf("the load exited with %d", code)
 	}
-	said := processTime(t, string(text))
-	if got := used() - container; math.Abs(got-said) > said/10 {
-		t.Errorf("the container used %v by its counters and %v by the process's own", time.Duration(got), time.Duration(said))
-	} else {
-		t.Logf("the container used %v, its process %v", time.Duration(got), time.Duration(said))
+	container, host = used()-containerBefore, hostUsage(t, pod)-hostBefore
+	if err := c.DeleteExec("load"); err != nil {
+		t.Fatal(err)
 	}
-	if got := hostUsage(t, pod) - host; got <= 0 {
-		t.Errorf("the pod used %v on the host meanwhile", time.Duration(got))
-	}
+	return container, processTime(t, string(text)), host
 }
 
 // processTime reads /proc/PID/schedstat, whose first number is the time on a CPU in

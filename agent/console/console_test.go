@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/katapod/katapod/agent/reaper"
+	"github.com/katapod/katapod/integration/leaktest"
 )
 
 // starter starts commands without a reaper.
@@ -47,7 +48,7 @@ func TestEachConnectionHasAShell(t *testing.T) {
 		}
 	}
 	cancel()
-	if err := <-served; err != nil {
+	if err := leaktest.Receive(t, served); err != nil {
 		t.Error(err)
 	}
 }

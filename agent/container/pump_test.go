@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/katapod/katapod/integration/leaktest"
 )
 
 // An output whose writer does not stop is copied in large pieces, from a larger pipe; a process that says a word
@@ -44,7 +46,7 @@ func TestPipeOfABusyOutputGrows(t *testing.T) {
 			t.Errorf("forward returned %v, %v", over, err)
 		}
 		_ = guest.Close()
-		if got := <-heard; !bytes.Equal(got, said) {
+		if got := leaktest.Receive(t, heard); !bytes.Equal(got, said) {
 			t.Errorf("%d bytes arrived of %d, or others", len(got), len(said))
 		}
 		still := os.NewFile(uintptr(held), "pipe")

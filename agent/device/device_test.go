@@ -12,6 +12,8 @@ import (
 
 	"github.com/containerd/errdefs"
 	"golang.org/x/sys/unix"
+
+	"github.com/katapod/katapod/integration/leaktest"
 )
 
 func TestParsePCIPath(t *testing.T) {
@@ -91,7 +93,7 @@ func TestDeviceThatComesInSteps(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.Hub.Poke()
-	if err := <-got; err != nil {
+	if err := leaktest.Receive(t, got); err != nil {
 		t.Error(err)
 	}
 }
@@ -119,7 +121,7 @@ func TestDiskThatCannotBeOpenedYet(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.Hub.Poke()
-	if err := <-got; err != nil {
+	if err := leaktest.Receive(t, got); err != nil {
 		t.Error(err)
 	}
 }
@@ -165,7 +167,7 @@ func TestShareThatComesLater(t *testing.T) {
 	}
 	tag("1", "kataShared")
 	f.Hub.Poke()
-	if err := <-found; err != nil {
+	if err := leaktest.Receive(t, found); err != nil {
 		t.Error(err)
 	}
 	f.Timeout = time.Millisecond
@@ -193,7 +195,7 @@ func TestHubSeesUevents(t *testing.T) {
 		t.Error("the uevent did not come")
 	}
 	cancel()
-	if err := <-done; err != nil {
+	if err := leaktest.Receive(t, done); err != nil {
 		t.Error(err)
 	}
 }

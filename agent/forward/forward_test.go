@@ -11,6 +11,7 @@ import (
 
 	"github.com/containerd/errdefs"
 
+	"github.com/katapod/katapod/integration/leaktest"
 	"github.com/katapod/katapod/protocols/forward"
 )
 
@@ -26,7 +27,7 @@ func host(t *testing.T) func() net.Conn {
 	go func() { ended <- Serve(ctx, streams, func(f func() error) error { return f() }) }()
 	t.Cleanup(func() {
 		cancel()
-		if err := <-ended; err != nil {
+		if err := leaktest.Receive(t, ended); err != nil {
 			t.Error(err)
 		}
 	})

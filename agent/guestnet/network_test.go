@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/katapod/katapod/agent/device"
+	"github.com/katapod/katapod/integration/leaktest"
 	"github.com/katapod/katapod/protocols/typespb"
 )
 
@@ -44,7 +45,7 @@ func newNetwork(t *testing.T) *Network {
 	go func() { done <- hub.Run(ctx) }()
 	t.Cleanup(func() {
 		cancel()
-		if err := <-done; err != nil {
+		if err := leaktest.Receive(t, done); err != nil {
 			t.Error(err)
 		}
 	})
@@ -145,7 +146,7 @@ func TestInterfaceThatComesLater(t *testing.T) {
 	ip(t, "link", "set", "d9", "address", "02:00:00:00:00:09")
 	// The kernel tells of links, not of their MACs: another link is the event.
 	n.hub.Poke()
-	if err := <-failed; err != nil {
+	if err := leaktest.Receive(t, failed); err != nil {
 		t.Fatal(err)
 	}
 	contain(t, ip(t, "link"), "late")

@@ -19,6 +19,7 @@ import (
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
 
+	"github.com/katapod/katapod/integration/leaktest"
 	"github.com/katapod/katapod/protocols/names"
 )
 
@@ -84,7 +85,7 @@ func served(t *testing.T) net.Conn {
 	}()
 	t.Cleanup(func() {
 		_ = host.Close()
-		<-done
+		leaktest.Receive(t, done)
 	})
 	return host
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/katapod/katapod/agent/cgroup"
+	"github.com/katapod/katapod/integration/leaktest"
 )
 
 func kills(t *testing.T, dir string, n int) {
@@ -31,7 +32,7 @@ func newWatcher(t *testing.T) *Watcher {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() { w.Run(ctx); close(done) }()
-	t.Cleanup(func() { cancel(); <-done })
+	t.Cleanup(func() { cancel(); leaktest.Receive(t, done) })
 	return w
 }
 
@@ -91,7 +92,7 @@ func TestWaitThatIsGivenUpTakesNothing(t *testing.T) {
 	failed := make(chan error)
 	go func() { _, err := w.Next(ctx); failed <- err }()
 	cancel()
-	if err := <-failed; !errors.Is(err, context.Canceled) {
+	if err := leaktest.Receive(t, failed); !errors.Is(err, context.Canceled) {
 		t.Error(err)
 	}
 	w.queue.add("c", 1)

@@ -19,6 +19,8 @@ import (
 
 	runc "github.com/containerd/go-runc"
 	"golang.org/x/sys/unix"
+
+	"github.com/katapod/katapod/integration/leaktest"
 )
 
 // newReaper returns one that runs for the test. Only one may run at a time.
@@ -31,7 +33,7 @@ func newReaper(t *testing.T) *Reaper {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() { r.Run(ctx); close(done) }()
-	t.Cleanup(func() { cancel(); <-done })
+	t.Cleanup(func() { cancel(); leaktest.Receive(t, done) })
 	return r
 }
 

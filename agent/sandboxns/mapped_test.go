@@ -14,6 +14,7 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
 	"github.com/katapod/katapod/agent/reaper"
+	"github.com/katapod/katapod/integration/leaktest"
 )
 
 func TestMappedNamespaces(t *testing.T) {
@@ -27,7 +28,7 @@ func TestMappedNamespaces(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
 	go func() { r.Run(ctx); close(done) }()
-	defer func() { cancel(); <-done }()
+	defer func() { cancel(); leaktest.Receive(t, done) }()
 
 	ids := []specs.LinuxIDMapping{{ContainerID: 0, HostID: 100000, Size: 65536}}
 	n, err := NewMapped("mapped", ids, ids, r)

@@ -74,7 +74,7 @@ func TestAnchorReapsAndEnds(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
 	go func() { r.Run(ctx); close(done) }()
-	defer func() { cancel(); <-done }()
+	defer func() { cancel(); leaktest.Receive(t, done) }()
 	n := &Namespaces{}
 	for range 2 { // the second time it is there
 		if err := n.StartPID(r); err != nil {

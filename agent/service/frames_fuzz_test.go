@@ -16,6 +16,7 @@ import (
 	"github.com/containerd/ttrpc"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/katapod/katapod/integration/leaktest"
 	"github.com/katapod/katapod/protocols/agentpb"
 )
 
@@ -69,7 +70,7 @@ func FuzzFrames(f *testing.F) {
 		if err := server.Close(); err != nil {
 			t.Fatal(err)
 		}
-		if err := <-served; !errors.Is(err, ttrpc.ErrServerClosed) {
+		if err := leaktest.Receive(t, served); !errors.Is(err, ttrpc.ErrServerClosed) {
 			t.Fatalf("serving ended with %v", err)
 		}
 	})

@@ -9,6 +9,7 @@ import (
 	"github.com/containerd/errdefs"
 
 	"github.com/katapod/katapod/hypervisor"
+	"github.com/katapod/katapod/integration/leaktest"
 )
 
 func TestSlotsAreReservedAndFreed(t *testing.T) {
@@ -72,5 +73,5 @@ func TestDeviceEvents(t *testing.T) {
 	for range 2 {
 		d.deleted("disk-a")
 	}
-	<-p.gone
+	leaktest.Receive(t, p.gone)
 }

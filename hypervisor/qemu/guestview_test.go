@@ -21,6 +21,7 @@ import (
 	"github.com/katapod/katapod/hypervisor"
 	"github.com/katapod/katapod/hypervisor/hypervisortest"
 	"github.com/katapod/katapod/hypervisor/virtiofsd"
+	"github.com/katapod/katapod/integration/leaktest"
 	"github.com/katapod/katapod/protocols/transport"
 )
 
@@ -132,7 +133,7 @@ func netns(t *testing.T) string {
 		}
 		made <- unix.Mount("/proc/thread-self/ns/net", path, "", unix.MS_BIND, "")
 	}()
-	if err := <-made; err != nil {
+	if err := leaktest.Receive(t, made); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {

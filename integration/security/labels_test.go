@@ -86,10 +86,10 @@ func labelled(ctx context.Context, t *testing.T, id, config, process, mount stri
 	return shared.Ctr(ctx, "run", "--rm", "--runtime", "io.containerd.kata.v2", "--config", file, id)
 }
 
-// logged waits a moment for the shim's log to say something.
+// logged waits for the shim's log to say something.
 func logged(t *testing.T, says string) bool {
 	t.Helper()
-	for deadline := time.Now().Add(5 * time.Second); ; <-time.After(10 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); ; <-time.After(10 * time.Millisecond) {
 		log, err := os.ReadFile(shared.Log())
 		if err != nil {
 			t.Fatal(err)

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/katapod/katapod/integration/leaktest"
 )
 
 // chardev plays the VMM's part of a virtio-serial port: a unix socket that
@@ -41,7 +43,7 @@ func newChardev(t *testing.T) *chardev {
 	t.Cleanup(func() {
 		_ = l.Close()
 		c.hangUp()
-		<-done
+		leaktest.Receive(t, done)
 	})
 	return c
 }

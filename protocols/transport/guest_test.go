@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/containerd/errdefs"
+
+	"github.com/katapod/katapod/integration/leaktest"
 )
 
 func TestListen(t *testing.T) {
@@ -38,7 +40,7 @@ func TestListen(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := <-accepted; !errors.Is(err, net.ErrClosed) {
+	if err := leaktest.Receive(t, accepted); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("Accept gave %v", err)
 	}
 	if _, err := l.Accept(); !errors.Is(err, net.ErrClosed) {
@@ -114,7 +116,7 @@ func TestSecondHello(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(second.close)
-	if err := <-broken; err == nil {
+	if err := leaktest.Receive(t, broken); err == nil {
 		t.Error("the first session's stream ended as if nothing had happened")
 	}
 	st, err = openGreeted(testContext(t), second, 1)

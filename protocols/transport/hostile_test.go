@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/containerd/errdefs"
+
+	"github.com/katapod/katapod/integration/leaktest"
 )
 
 // hostileGuest answers the sync line as it should and then does its worst. It
@@ -49,7 +51,7 @@ func hostileGuest(t *testing.T, worst func(w io.Writer, host *bufio.Reader)) *Se
 	t.Cleanup(func() {
 		_ = s.Close()
 		_ = l.Close()
-		<-done
+		leaktest.Receive(t, done)
 	})
 	return s
 }
@@ -162,7 +164,7 @@ func TestHostileFlood(t *testing.T) {
 	}
 	dev.hangUp()
 	_ = dev.SetDeadline(time.Unix(1, 0))
-	<-flooded
+	leaktest.Receive(t, flooded)
 }
 
 // FuzzFrames feeds the host's frame reader, which must pass on exactly what it

@@ -101,7 +101,7 @@ func TestSerialSlowReader(t *testing.T) {
 	default:
 	}
 	_ = stuck.Close()
-	if err := <-blocked; !errors.Is(err, net.ErrClosed) {
+	if err := leaktest.Receive(t, blocked); !errors.Is(err, net.ErrClosed) {
 		t.Fatalf("the write of a closed stream gave %v", err)
 	}
 }
@@ -238,7 +238,7 @@ func TestSerialDeath(t *testing.T) {
 		read <- err
 	}()
 	dev.hangUp()
-	if err := <-read; errors.Is(err, io.EOF) || !errdefs.IsUnavailable(err) {
+	if err := leaktest.Receive(t, read); errors.Is(err, io.EOF) || !errdefs.IsUnavailable(err) {
 		t.Errorf("a read gave %v", err)
 	}
 	if _, err := c.Write([]byte("x")); !errdefs.IsUnavailable(err) {
@@ -262,7 +262,7 @@ func TestSerialEndBeforeDeath(t *testing.T) {
 		}
 	}
 	dev.hangUp()
-	<-s.mux.done
+	leaktest.Receive(t, s.mux.done)
 	if all, err := io.ReadAll(c); err != nil || string(all) != "last words" {
 		t.Errorf("got %q, %v", all, err)
 	}

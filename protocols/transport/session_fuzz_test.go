@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/katapod/katapod/integration/leaktest"
 )
 
 // sessionTime bounds one try: a session over a peer that has said all it says ends at
@@ -67,7 +69,7 @@ func FuzzHostSession(f *testing.F) {
 			_, _ = s.Write([]byte("x"))
 			_ = s.Close()
 		}
-		<-m.done
+		leaktest.Receive(t, m.done)
 		m.close()
 		if time.Since(began) > sessionTime/2 {
 			t.Fatal("it took until the deadline")

@@ -37,7 +37,7 @@ func startVsock(t *testing.T, peer uint32) *Guest {
 	go func() { done <- g.serveVsock(ctx, peer) }()
 	t.Cleanup(func() {
 		cancel()
-		if err := <-done; !errors.Is(err, context.Canceled) {
+		if err := leaktest.Receive(t, done); !errors.Is(err, context.Canceled) {
 			t.Errorf("serving ended with %v", err)
 		}
 	})
@@ -104,7 +104,7 @@ func TestVsockPorts(t *testing.T) {
 	_ = before.Close()
 	awaitFree(t, vsockPort())
 	cancel()
-	if err := <-done; !errors.Is(err, context.Canceled) {
+	if err := leaktest.Receive(t, done); !errors.Is(err, context.Canceled) {
 		t.Errorf("serving ended with %v", err)
 	}
 	awaitFree(t, vsockPort()+1)

@@ -11,6 +11,7 @@ import (
 	"github.com/containerd/ttrpc"
 	"google.golang.org/protobuf/types/known/emptypb"
 
+	"github.com/katapod/katapod/integration/leaktest"
 	"github.com/katapod/katapod/protocols/agentpb"
 )
 
@@ -54,7 +55,7 @@ func TestMarkArrives(t *testing.T) {
 	if err := server.Close(); err != nil {
 		t.Error(err)
 	}
-	<-served
+	leaktest.Receive(t, served)
 }
 
 // unserved is a service whose calls the interceptor answers.

@@ -14,6 +14,7 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/opencontainers/runtime-spec/specs-go"
 
+	"github.com/katapod/katapod/integration/leaktest"
 	"github.com/katapod/katapod/sandbox"
 	"github.com/katapod/katapod/sandbox/config"
 	"github.com/katapod/katapod/sandbox/failure"
@@ -143,7 +144,7 @@ func TestPod(t *testing.T) {
 	if _, err := p.Begin(t.Context(), o); err != nil || p.PID() != 7 || p.ID() != "pod" {
 		t.Errorf("Begin: pod %q, pid %d, error %v", p.ID(), p.PID(), err)
 	}
-	if s := <-followed; s != Sandbox(vm) {
+	if s := leaktest.Receive(t, followed); s != Sandbox(vm) {
 		t.Errorf("followed %v", s)
 	}
 	if _, err := p.Begin(t.Context(), o); !errors.Is(err, errdefs.ErrAlreadyExists) {

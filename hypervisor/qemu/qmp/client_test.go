@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/katapod/katapod/integration/leaktest"
 )
 
 const greeting = `{"QMP": {"version": {"qemu": {"micro": 22, "minor": 2, "major": 7}, "package": "Debian"}, "capabilities": ["oob"]}}` + "\r\n"
@@ -184,7 +186,7 @@ func TestEndOfTheChannel(t *testing.T) {
 			if !errors.Is(err, ErrClosed) || !strings.Contains(err.Error(), tc.says) {
 				t.Errorf("error %v, want the end and %q", err, tc.says)
 			}
-			<-c.Done()
+			leaktest.Receive(t, c.Done())
 			if err := c.Execute(t.Context(), "later", nil, nil); !errors.Is(err, ErrClosed) {
 				t.Errorf("a later command: %v", err)
 			}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/katapod/katapod/integration/engines/engine"
 	"github.com/katapod/katapod/integration/images"
+	"github.com/katapod/katapod/integration/leaktest"
 	"github.com/katapod/katapod/integration/node"
 	"github.com/katapod/katapod/integration/registry"
 )
@@ -63,6 +64,6 @@ func serve(t *testing.T, e *engine.Engine) {
 		if err := server.Close(); err != nil {
 			t.Error(err)
 		}
-		<-done
+		leaktest.Receive(t, done)
 	})
 }
