@@ -36,10 +36,15 @@ func (c *cycle) judgeRest(ctx context.Context) time.Duration {
 	return took
 }
 
+// restLimit is how long what a pod leaves may take to go.
+const restLimit = 5 * time.Second
+
 // judgeLeft looks for what is left, and returns how long it took until nothing was.
 func (c *cycle) judgeLeft(ctx context.Context) (took time.Duration) {
 	began := time.Now()
-	left, err := c.node.WaitEmptyBut(ctx, c.nothing, c.ignored)
+	bounded, cancel := context.WithTimeout(ctx, restLimit)
+	defer cancel()
+	left, err := c.node.WaitEmptyBut(bounded, c.nothing, c.ignored)
 	took = time.Since(began)
 	if err != nil {
 		c.wrong("look at the node: %v", err)
