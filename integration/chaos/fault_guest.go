@@ -70,12 +70,15 @@ func fillTmpfs(ctx context.Context, c *cycle) error {
 	return c.inGuest(ctx, `dd if=/dev/zero of=/dev/shm/full bs=64k 2>/dev/null; rm /dev/shm/full; :`)
 }
 
+// guestLimit bounds what is done in the guest.
+const guestLimit = 60 * time.Second
+
 // inGuest runs a script in the privileged container. That the call fails is no error: the guest may not outlive it.
 func (c *cycle) inGuest(ctx context.Context, script string) error {
 	if len(c.containers) < 2 {
 		return errNoTarget
 	}
-	ctx, cancel := context.WithTimeout(ctx, callLimit)
+	ctx, cancel := context.WithTimeout(ctx, guestLimit)
 	defer cancel()
 	_, _ = c.runtime.ExecSync(ctx, &cri.ExecSyncRequest{ContainerId: c.containers[1], Cmd: []string{"sh", "-c", script}})
 	return nil

@@ -133,7 +133,7 @@ func TestCallsAreJudged(t *testing.T) {
 		if err := c.call(t.Context(), hangs); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("a call that hangs ends with %v", err)
 		}
-		c.hold(t, "no answer after 1m0s")
+		c.hold(t, "no answer after 2m0s")
 	})
 }
 
