@@ -65,6 +65,11 @@ func TestSettingsHold(t *testing.T) {
 		{"capability for raw sockets", "probe try socket:raw", "EPERM", "ok"},
 		{"capability to mount", "probe try mount:/dev/shm; umount /dev/shm 2>/dev/null", "EPERM", "ok"},
 		{"no new privileges", "grep NoNewPrivs /proc/self/status", "\t1", "\t0"},
+		// An exec has settings of its own, which engines copy: those of the container itself are its first process's.
+		{"capabilities of the first process", "grep CapBnd /proc/1/status", "\t0000000000000000", "\t000001ff"},
+		{"effective ones", "grep CapEff /proc/1/status", "\t0000000000000000", "\t000001ff"},
+		{"no new privileges of the first process", "grep NoNewPrivs /proc/1/status", "\t1", "\t0"},
+		{"seccomp filters of the first process", "grep Seccomp: /proc/1/status", "\t2", "\t0"},
 		{"masked file", "grep -q root /etc/passwd && echo SHOWN || echo MASKED", "MASKED", "SHOWN"},
 		{"masked directory", "ls /sys/kernel | grep -q . && echo SHOWN || echo MASKED", "MASKED", "SHOWN"},
 		{"read-only path", "probe try create:/tmp/x", "EROFS", "ok"},
@@ -128,7 +133,7 @@ func TestUserHolds(t *testing.T) {
 	id := secured(ctx, t, "user", map[string]any{
 		"run_as_user": map[string]any{"value": 1000}, "run_as_group": map[string]any{"value": 2000}, "no_new_privs": true,
 	})
-	if got := shIn(ctx, t, id, "id -u; id -g; probe try setuid:0 read:/root/x create:/x"); !strings.HasPrefix(got, "1000\n2000\n") || strings.Contains(got, " ok") {
+	if got := shIn(ctx, t, id, "id -u; id -g; awk '/^[UG]id/ {print $2, $3}' /proc/1/status; probe try setuid:0 read:/root/x create:/x"); !strings.HasPrefix(got, "1000\n2000\n1000 1000\n2000 2000\n") || strings.Contains(got, " ok") {
 		t.Errorf("user 1000 says %q", got)
 	}
 	if got := shared.b.sh(ctx, t, "id -u; probe try setuid:0 create:/x; rm -f /x"); !strings.HasPrefix(got, "0\n") || strings.Count(got, " ok") != 2 {
