@@ -77,9 +77,16 @@ func (c *cycle) judgeBystander(ctx context.Context) {
 		c.wrong("bystander: %v", err)
 	case beats == 0:
 		c.wrong("bystander: its heart has stopped")
-	case longest > c.stalls.allow(heartLimit, c.began):
+	case longest > c.stalls.allow(heartLimit, earlier(c.began, time.Now().Add(-longest))): // it may have begun before
 		c.wrong("bystander: its heart was silent for %s", longest.Round(time.Millisecond))
 	}
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
 }
 
 // silence is the longest time between two beats since it was last asked.
