@@ -83,7 +83,7 @@ func fillRoots(ctx context.Context, c *cycle) error {
 	if err := c.fill(ctx, c.rootsRoom()); err != nil {
 		return err
 	}
-	if len(c.containers) < 2 || c.plan.point != "run/idle" && c.plan.point != "exec/running" {
+	if !c.atRest() || len(c.containers) < 2 {
 		return nil
 	}
 	return c.inGuest(ctx, `dd if=/dev/zero of=/full bs=64k count=64 2>/dev/null; rm /full; :`)

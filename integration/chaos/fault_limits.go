@@ -71,7 +71,7 @@ func exhaustPodMemory(ctx context.Context, c *cycle) error {
 	if err := limitGroup(pid); err != nil {
 		return err
 	}
-	if len(c.containers) < 2 || c.plan.point != "run/idle" && c.plan.point != "exec/running" {
+	if !c.atRest() || len(c.containers) < 2 {
 		return nil
 	}
 	return c.inGuest(ctx, "exec probe eat 100000000")

@@ -25,3 +25,7 @@ func observed(point string) bool { return point[:5] == "start" || point[:6] == "
 
 // stopping tells whether a point is part of the end that the engine asks for.
 func stopping(point string) bool { return point[:4] == "stop" }
+
+// atRest tells whether the fault strikes while nothing else goes on: elsewhere the containers are the life's, which makes
+// them meanwhile.
+func (c *cycle) atRest() bool { return c.plan.point == "run/idle" || c.plan.point == "exec/running" }
