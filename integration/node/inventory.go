@@ -187,7 +187,7 @@ func (n *Node) listFiles(context.Context) ([]string, error) {
 				return nil
 			case err != nil:
 				return err
-			case path == n.templates(), path == n.failures():
+			case path == n.templates(), path == n.failures(), path == "/run"+findings+starts:
 				return fs.SkipDir
 			case path == top || entry.Name() == n.Name() || permanent(entry.Name()):
 				return nil
@@ -209,6 +209,9 @@ func (n *Node) listFiles(context.Context) ([]string, error) {
 // findings is where the kata shim keeps, until the next boot of the host, what it found out about it. The sockets of
 // pods are in a directory of their own below it.
 const findings = "/katapod"
+
+// starts is where pods that start take turns, below findings. A place is a file that stays; who is in it has a lock.
+const starts = "/starts"
 
 // templates is where the kata shim keeps saved VMs for the pods to come.
 func (l Layout) templates() string { return filepath.Join(l.StateDir(), "vm", "template") }
