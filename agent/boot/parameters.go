@@ -23,8 +23,9 @@ type Parameters struct {
 	// LogPort is agent.log_vport=: a guest port that gives the log; 0 is none.
 	LogPort uint32
 	// HotplugTimeout is agent.hotplug_timeout=: how long a device may take to
-	// appear. With 20 guests that start at once on two processors without hardware
-	// virtualization, three seconds were too few for one of them.
+	// appear. It is shorter than the host waits for an answer. With 20 guests that
+	// start at once on two busy processors without hardware virtualization, ten
+	// seconds were too few for one of them.
 	HotplugTimeout time.Duration
 	// ContainerPipeSize is agent.container_pipe_size=: the capacity in bytes of
 	// the pipes that containers write to; 0 is the kernel's default.
@@ -38,7 +39,7 @@ type Parameters struct {
 
 // DefaultParameters returns the values for what the command line leaves out.
 func DefaultParameters() Parameters {
-	return Parameters{LogLevel: slog.LevelInfo, HotplugTimeout: 10 * time.Second}
+	return Parameters{LogLevel: slog.LevelInfo, HotplugTimeout: 30 * time.Second}
 }
 
 // ParseCommandLine reads the agent's parameters. Bad ones keep their defaults
