@@ -17,9 +17,6 @@ import (
 type inputs struct {
 	// accelerator is "kvm" or "tcg".
 	accelerator string
-	// steadyTSC says that the host's processors have a time stamp counter that the
-	// host's kernel itself tells the time by.
-	steadyTSC bool
 	// control, console and channel are descriptors of the control channel, of
 	// the guest's console, and of the guest channel's listening socket.
 	control, console, channel int
@@ -160,7 +157,7 @@ func machineName(cfg hypervisor.Config) string {
 }
 
 func kernelArgs(cfg hypervisor.Config, in inputs) []string {
-	args := []string{"-kernel", kernelFile, "-append", kernelParams(cfg, in)}
+	args := []string{"-kernel", kernelFile, "-append", kernelParams(cfg, in.accelerator)}
 	if cfg.Initrd != "" {
 		args = append(args, "-initrd", initrdFile)
 	}

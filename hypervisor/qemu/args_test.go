@@ -80,12 +80,10 @@ type part struct {
 func parts() []part {
 	return []part{
 		{"kvm", func(c *hypervisor.Config, in *inputs) { in.accelerator = "kvm"; c.CPUFeatures = "pmu=off" },
-			[]string{"-accel kvm\n", "-cpu host,pmu=off\n"}, []string{"nolapic_timer", "tcg", "clearcpuid", "agent.emulated", "tsc="}},
-		{"steady counter", func(_ *hypervisor.Config, in *inputs) { in.steadyTSC = true }, []string{" tsc=nowatchdog "}, nil},
-		{"steady counter under KVM", func(_ *hypervisor.Config, in *inputs) { in.steadyTSC, in.accelerator = true, "kvm" },
-			nil, []string{"tsc="}},
+			[]string{"-accel kvm\n", "-cpu host,pmu=off\n"}, []string{"nolapic_timer", "tcg", "clearcpuid", "agent.emulated"}},
+		{"emulated clock, which stays watched", func(*hypervisor.Config, *inputs) {}, nil, []string{"tsc="}},
 		{"several vCPUs", func(c *hypervisor.Config, _ *inputs) { c.VCPUs = 2; c.MaxVCPUs = 4 },
-			[]string{"-smp 2,maxcpus=4\n"}, []string{"nolapic_timer", "noreplace-smp", "tsc="}},
+			[]string{"-smp 2,maxcpus=4\n"}, []string{"nolapic_timer", "noreplace-smp"}},
 		{"room for memory", func(c *hypervisor.Config, _ *inputs) { c.MaxMemoryMiB, c.MemorySlots = 1024, 8 },
 			[]string{"-m size=256M,slots=8,maxmem=1024M\n", " memhp_default_state=online memory_hotplug.memmap_on_memory=1 root="}, nil},
 		{"room for memory, and no slot", func(c *hypervisor.Config, _ *inputs) { c.MaxMemoryMiB = 1024 },
@@ -221,7 +219,7 @@ func TestPathOfLaterDevices(t *testing.T) {
 // TestSmallFreePiecesAreReported: and at once, but only by a guest that reports at all.
 func TestSmallFreePiecesAreReported(t *testing.T) {
 	for _, reports := range []bool{false, true} {
-		params := kernelParams(hypervisor.Config{FreePageReporting: reports}, inputs{accelerator: "kvm"})
+		params := kernelParams(hypervisor.Config{FreePageReporting: reports}, "kvm")
 		for _, param := range []string{"page_reporting.page_reporting_order=5", "sysctl.vm.percpu_pagelist_high_fraction=1000"} {
 			if got := strings.Contains(params, param); got != reports {
 				t.Errorf("free page reporting is %v, and the kernel's command line is %q: %s", reports, params, param)

@@ -11,7 +11,7 @@ import (
 
 // kernelParams is the guest kernel's command line. The caller's parameters come
 // last, and so win where the kernel takes the last of a kind.
-func kernelParams(cfg hypervisor.Config, in inputs) string {
+func kernelParams(cfg hypervisor.Config, accelerator string) string {
 	p := []string{"console=ttyS0", "panic=-1", "cgroup_no_v1=all",
 		// Links that drivers would make unasked; no pod has a use for them.
 		"dummy.numdummies=0", "ifb.numifbs=0",
@@ -21,7 +21,7 @@ func kernelParams(cfg hypervisor.Config, in inputs) string {
 	if !cfg.Debug {
 		p = append(p, "quiet")
 	}
-	if in.accelerator == accel.TCG {
+	if accelerator == accel.TCG {
 		// QEMU 7.2 leaves rubbish in the flags register after CMPXCHG16B. An
 		// interrupt that comes before the next arithmetic instruction saves it,
 		// and the return from that interrupt faults: on a busy host some boots
@@ -38,15 +38,7 @@ func kernelParams(cfg hypervisor.Config, in inputs) string {
 		// The agent keeps crun at fixed addresses, whose translation lasts.
 		p = append(p, "agent.emulated")
 	}
-	if in.accelerator == accel.TCG && in.steadyTSC {
-		// Twice a second the kernel compares the time stamp counter with the HPET, a
-		// third of all that an idle guest does. The counter is the host's, and the
-		// host has found it good. A guest that is not run for a while between reading
-		// the one and the other may find it bad, and then each look at the clock is an
-		// access to a device. Guests of KVM have a clock that is not compared.
-		p = append(p, "tsc=nowatchdog")
-	}
-	if in.accelerator == accel.TCG && mayShare(cfg) {
+	if accelerator == accel.TCG && mayShare(cfg) {
 		// A file system daemon writes file contents into guest memory behind
 		// the translator's back. A page that held code before keeps that code's
 		// translation, and programs read into it crash: with QEMU 10 most, with
@@ -54,7 +46,7 @@ func kernelParams(cfg hypervisor.Config, in inputs) string {
 		// the guest clears first has none.
 		p = append(p, "init_on_alloc=1")
 	}
-	if in.accelerator == accel.TCG && cfg.VCPUs == 1 && cfg.MaxVCPUs <= 1 {
+	if accelerator == accel.TCG && cfg.VCPUs == 1 && cfg.MaxVCPUs <= 1 {
 		// The kernel measures the local APIC's timer in a busy loop of 130 ms
 		// that is worth nothing under translation. The HPET ticks instead,
 		// which is as good for one CPU; several would share it.

@@ -42,7 +42,7 @@ type resources struct {
 
 // acquire opens everything that QEMU is given. On error nothing is left.
 func acquire(ctx context.Context, cfg hypervisor.Config, accelerator string) (_ *resources, err error) {
-	r := &resources{in: inputs{accelerator: accelerator, steadyTSC: steadyTSC(), disks: map[string]diskFile{}, queues: map[string]queueFDs{}, shares: map[string]int{}}}
+	r := &resources{in: inputs{accelerator: accelerator, disks: map[string]diskFile{}, queues: map[string]queueFDs{}, shares: map[string]int{}}}
 	defer func() {
 		if err != nil {
 			r.closeInherited()

@@ -47,10 +47,7 @@ func (vm *VM) Shape(ctx context.Context) (string, error) {
 	cfg := vm.cfg
 	cfg.ID, cfg.From, cfg.SaveTo = "", nil, &hypervisor.Snapshot{}
 	cfg.Disks, cfg.NICs, cfg.Shares = nil, nil, nil
-	in := inputs{
-		accelerator: accelerator, steadyTSC: steadyTSC(), memory: true, entropy: entropySource(cfg),
-		disks: map[string]diskFile{},
-	}
+	in := inputs{accelerator: accelerator, memory: true, entropy: entropySource(cfg), disks: map[string]diskFile{}}
 	if _, err := os.Stat(vsockDevice); err == nil {
 		in.cid = firstCID
 	}
