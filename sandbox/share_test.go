@@ -19,6 +19,7 @@ import (
 
 	"github.com/katapod/katapod/hypervisor"
 	"github.com/katapod/katapod/integration/leaktest"
+	"github.com/katapod/katapod/network"
 	"github.com/katapod/katapod/protocols/agentpb"
 	"github.com/katapod/katapod/sandbox/config"
 	"github.com/katapod/katapod/sandbox/failure"
@@ -304,6 +305,7 @@ func TestShareThatFailsForAnotherReason(t *testing.T) {
 		context.Canceled: failure.Cancelled, syscall.EMFILE: failure.HostExhausted, errors.New("boom"): failure.ShareFailed,
 	} {
 		f, _ := templated(t, sharesSoon)
+		f.host.setState(network.State{}) // no interface, which is plugged beside the share
 		f.agent.stuck = func(string) bool {
 			f.vm.FailPlug(cause) // it runs already
 			return false
