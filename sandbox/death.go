@@ -102,11 +102,13 @@ func (s *Sandbox) hush() {
 	}
 }
 
-// killAll gives every process its end. Nobody asks the guest: it is gone.
+// killAll gives every process its end. Nobody asks the guest: it is gone. It follows
+// each end of the pod's life.
 func (s *Sandbox) killAll() {
 	for _, c := range s.Containers() {
 		c.die()
 	}
+	s.killOnce.Do(func() { close(s.killed) })
 }
 
 // bury releases a pod that died, and tells the containers that were torn away once more,

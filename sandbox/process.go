@@ -238,6 +238,8 @@ func (p *Process) waitForExit() {
 		p.container.log().WithField("code", resp.Status).Error("the agent tells an exit code that no process has; reporting 255")
 		p.exit(exitUnknown)
 	case s.life.over():
+		// Not before whoever looks at an ended container can read why it ended.
+		<-s.killed
 		p.exit(exitKilled)
 	default:
 		p.container.log().WithError(err).Error("the agent cannot tell how a process ended; reporting 255")

@@ -30,6 +30,8 @@ type Sandbox struct {
 	resources *resources
 	runner    *runner
 	done      chan struct{}
+	killed    chan struct{} // closed when every process has its end
+	killOnce  sync.Once
 	oom       chan string
 	parts     parts
 	network   podNetwork
@@ -90,6 +92,7 @@ func New(o Options, d Drivers) (*Sandbox, error) {
 		resources:  &resources{ledger: book, undo: d.undoTable()},
 		runner:     &runner{timeline: &timeline{}},
 		done:       make(chan struct{}),
+		killed:     make(chan struct{}),
 		oom:        make(chan string),
 		state:      StateCreated,
 		containers: map[string]*Container{},
