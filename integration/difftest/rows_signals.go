@@ -38,7 +38,7 @@ func signalRows() []row {
 			p.wait()
 		}},
 		{about: "signals", name: "signal to the first process alone", script: "trap 'sleep 0.5; echo parent; exit 9' TERM; sh -c \"trap 'echo child; exit' TERM; echo ready; while :; do sleep 0.1; done\" & while :; do sleep 0.1; done", do: killAfter("ready", syscall.SIGTERM)},
-		{about: "signals", name: "signal to a process group, from inside", script: "setsid sh -c 'trap \"echo one; exit 4\" TERM; echo ready >/tmp/r; while :; do sleep 0.1; done' & p=$!; until [ -s /tmp/r ]; do sleep 0.1; done; kill -TERM -$p; wait $p; echo $?"},
+		{about: "signals", name: "signal to a process group, from inside", script: "setsid sh -c 'trap \"echo one; exit 4\" TERM; echo ready >/tmp/r; while :; do :; done' & p=$!; until [ -s /tmp/r ]; do sleep 0.1; done; kill -TERM -$p; wait $p; echo $?"},
 		{about: "signals", name: "signal that stops, and one that continues", script: "trap 'echo got term; exit 12' TERM; echo ready; while :; do read -t 1 x </dev/zero; done", do: func(p *session) {
 			p.start()
 			p.expect("ready")
