@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -34,7 +35,7 @@ func (n *Node) listSockets(context.Context) ([]string, error) {
 
 // listLocks lists the file locks of the node's processes but containerd's, by the file; one that has no name is listed
 // by its device and inode. The process of a lock is who took it, and may be gone: then it is a lock of those that have
-// the file open.
+// the file open. The guest's image is left out.
 func (n *Node) listLocks(context.Context) ([]string, error) {
 	text, err := os.ReadFile("/proc/locks")
 	if err != nil {
@@ -55,7 +56,11 @@ func (n *Node) listLocks(context.Context) ([]string, error) {
 			continue
 		}
 		owned := slices.ContainsFunc(ours, func(p Process) bool { return fmt.Sprint(p.PID) == fields[4] })
-		if name, is := open[fields[5]]; is || owned {
+		name, is := open[fields[5]]
+		if strings.HasPrefix(name, filepath.Join(n.Out, "guest")+"/") {
+			continue // every VM reads it, also one that a template is made with
+		}
+		if is || owned {
 			found = append(found, fields[1]+" "+cmp.Or(name, fields[5]))
 		}
 	}
