@@ -164,6 +164,7 @@ func awaitReaping(t *testing.T, anchor int) {
 		t.Fatalf("%v: %s", err, out)
 	}
 	children := fmt.Sprintf("/proc/%d/task/%d/children", anchor, anchor)
+	// The kernel tells nobody but the anchor of the end of its children.
 	for deadline := time.Now().Add(time.Minute); ; time.Sleep(5 * time.Millisecond) {
 		data, err := os.ReadFile(children)
 		if errors.Is(err, os.ErrNotExist) {

@@ -49,7 +49,8 @@ func TestWhatTheEngineShowsIsJudged(t *testing.T) {
 	}
 }
 
-// Who waits for a process of a pod that was struck dead.
+// Who waits for a process of a pod that was struck dead. All times here and below are those of synctest, which pass by
+// themselves.
 func TestAnswersAreJudged(t *testing.T) {
 	after := func(d time.Duration, code uint32, err error) func() (uint32, error) {
 		return func() (uint32, error) {
